@@ -1,0 +1,101 @@
+// The one storage interface: ordered keys, byte values, optimistic transactions. Everything durable goes
+// through it. It knows nothing of encryption (barrier wraps it) nor of what the keys mean (collection spells them).
+
+/** Bytes a value may have; a longer one is refused with `ValueTooLarge`. */
+export const valueBytesMax = 32 * 1024 * 1024
+/** UTF-8 bytes a key may have. */
+export const keyBytesMax = 4096
+
+/** A stored value. `version` is the store-wide revision of the commit that wrote it: it never repeats for a key, not even after a delete. */
+export interface Entry {
+  readonly key: string
+  readonly value: Uint8Array
+  readonly version: number
+}
+
+export interface ListOptions {
+  /** Only names (or keys) after this one, in byte order. Relative to the prefix. */
+  readonly after?: string
+  /** At most so many. Absent: all. */
+  readonly limit?: number
+}
+
+/**
+ * Reads of one transaction. All that is read (keys, absent keys, ranges) is remembered and is proved
+ * unchanged before the transaction's function may return its result to the caller.
+ */
+export interface Reader {
+  /** How often the function has run before in this transaction (0 the first time). Above 0 a caller must not trust its caches. */
+  readonly attempt: number
+  /** Reads one key. */
+  get(key: string): Promise<Entry | undefined>
+  /** Reads several keys in one round trip; the answer has the order of the keys. */
+  getMany(keys: readonly string[]): Promise<(Entry | undefined)[]>
+  /** Names right below the prefix in byte order, folders collapsed to `name/`, as LIST needs. Seeks from folder to folder. */
+  list(prefix: string, options?: ListOptions): Promise<string[]>
+  /** Keys below the prefix at any depth, relative to it, in byte order, as SCAN needs. */
+  scan(prefix: string, options?: ListOptions): Promise<string[]>
+  /** Entries below the prefix at any depth, with their values and full keys, in byte order. `after` is relative to the prefix. */
+  entries(prefix: string, options?: ListOptions): Promise<Entry[]>
+  /**
+   * Adds a fact known from earlier to what this transaction has read: the key has this version (0: it is absent).
+   * Costs no read where the store can prove that nothing changed since the fact was last proved. A false one makes the function run again.
+   */
+  expect(key: string, version: number): void
+  /** Proves now that all read and expected so far still holds; rejects (and the function is run again) if not. Call it before an effect outside. */
+  verify(): Promise<void>
+}
+
+/** A position in a transaction's writes. */
+export type Mark = number
+
+/** Reads and writes of one transaction. Reads see the transaction's own writes. */
+export interface Writer extends Reader {
+  /** Buffers a write. Throws `ValueTooLarge` at once. */
+  put(key: string, value: Uint8Array): void
+  /** Buffers a removal; removing what is absent is no error. */
+  delete(key: string): void
+  /** Remembers how far the writes have come. */
+  mark(): Mark
+  /** Drops every write made since the mark. */
+  rollback(mark: Mark): void
+}
+
+export interface Storage {
+  /** What kind of store this is, as `storage_type` in seal-status tells it: "inmem", "sqlite", "postgresql". */
+  readonly kind: string
+  /** Runs a function over one state of the store. It may run several times: it must have no effect outside. */
+  view<T>(fn: (tx: Reader) => Promise<T>): Promise<T>
+  /**
+   * Runs a function and commits its writes all or nothing; runs it again when what it read has changed. Writing nothing costs no more than `view`.
+   * Resolves when the commit is durable. Rejects with what the function threw (nothing is written then), `OutcomeUnknown`, or `StorageClosed`.
+   */
+  update<T>(fn: (tx: Writer) => Promise<T>): Promise<T>
+  /** Waits for what is under way, then closes. Later calls reject with `StorageClosed`. */
+  close(): Promise<void>
+}
+
+/** Base of the errors storage throws; `message` is fit for an operator's eyes and holds no value. */
+export class StorageError extends Error {
+  override name = 'StorageError'
+}
+/** The value is over `valueBytesMax` (or the key over `keyBytesMax`); the message names the limit. */
+export class ValueTooLarge extends StorageError {
+  override name = 'ValueTooLarge'
+}
+/** The store is closed or closing. */
+export class StorageClosed extends StorageError {
+  override name = 'StorageClosed'
+}
+/** The commit was sent and no answer came: it may or may not have happened. */
+export class OutcomeUnknown extends StorageError {
+  override name = 'OutcomeUnknown'
+}
+/** The store's file or schema cannot be used: foreign, newer, damaged. */
+export class StorageUnusable extends StorageError {
+  override name = 'StorageUnusable'
+}
+/** The transaction was tried too often because others kept changing what it read. */
+export class TooMuchContention extends StorageError {
+  override name = 'TooMuchContention'
+}
