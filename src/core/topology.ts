@@ -120,3 +120,7 @@ export function findMount(namespace: Namespace, path: string): { mount: Mount; b
   const mount = namespace.mounts.get(`${path}/`)
   return mount && { mount, below: '' }
 }
+
+/** Path of the namespace above ("a/b/" -> "a/", "a/" -> ""); undefined above the root. */
+export const parentPath = (path: string): string | undefined =>
+  path === '' ? undefined : path.slice(0, path.lastIndexOf('/', path.length - 2) + 1)

@@ -74,8 +74,6 @@ export interface Context {
   readonly mount: MountFacts
   readonly caller: Caller
   readonly request: RequestFacts
-  /** The pagination limit that policy sets for this path; undefined without one. */
-  readonly pageMax: number | undefined
   /** Adds a line to `warnings` of the answer. */
   warn(message: string): void
 }

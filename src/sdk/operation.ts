@@ -31,6 +31,8 @@ interface Described<I extends Fields> {
   /** Needs no token, but knows the caller if there is a good one. */
   readonly optionalToken?: boolean
   readonly deprecated?: boolean
+  /** Left out of help and OpenAPI: it only answers those who took a wrong path. */
+  readonly unlisted?: boolean
   /** Takes the body as bytes. */
   readonly rawBody?: 'raw' | 'unlimited'
   /** Keys of the input whose values stand in clear in the audit log, whatever the mount says. */
@@ -59,6 +61,7 @@ export interface Operation {
   readonly public: boolean
   readonly optionalToken: boolean
   readonly deprecated: boolean
+  readonly unlisted: boolean
   readonly rawBody: 'raw' | 'unlimited' | undefined
   readonly auditClear: readonly string[]
   /** Decodes placeholders and input into one object; throws `ApiError` 400. */
@@ -151,6 +154,7 @@ export function path<P extends Fields>(pattern: string, fields: P, about: string
       public: o.public ?? (kind === 'login' || kind === 'lifecycle'),
       optionalToken: o.optionalToken ?? false,
       deprecated: o.deprecated ?? false,
+      unlisted: o.unlisted ?? false,
       rawBody: o.rawBody,
       auditClear: o.auditClear ?? [],
       decode(params, source) {

@@ -1,10 +1,11 @@
-// Path patterns of operations: `config`, `roles/{name}`, `data/{path*}`. Ranked by segment, never by the order of registration:
-// a literal beats `{name}`, which beats `{path*}`. A true tie is refused at start.
+// Path patterns of operations: `config`, `roles/{name}`, `data/{path*}`, `mounts/{path*}/tune`. Ranked by segment, never by the order of
+// registration: a literal beats `{name}`, which beats `{path*}` with something after it, which beats `{path*}`. A true tie is refused at start.
 
 interface Node<T> {
   readonly literals: Map<string, Node<T>>
   one: { name: string; node: Node<T> } | undefined
-  rest: { name: string; value: T } | undefined
+  /** `{path*}`, by what must follow it ("" for nothing); longest first. */
+  rests: { name: string; suffix: string; value: T }[]
   value: T | undefined
 }
 
@@ -19,7 +20,7 @@ export interface Matcher<T> {
   match(path: string): Match<T> | undefined
 }
 
-const emptyNode = <T>(): Node<T> => ({ literals: new Map(), one: undefined, rest: undefined, value: undefined })
+const emptyNode = <T>(): Node<T> => ({ literals: new Map(), one: undefined, rests: [], value: undefined })
 const placeholder = /^\{([a-z_]+)(\*?)\}$/
 
 /** Names of the placeholders of a pattern, in order. */
@@ -37,9 +38,13 @@ function insert<T>(root: Node<T>, pattern: string, value: T): void {
       node.literals.set(segment, next)
       node = next
     } else if (found[2] === '*') {
-      if (index !== segments.length - 1) throw new Error(`pattern "${pattern}": {${found[1]}*} must be last`)
-      if (node.rest) throw new Error(`pattern "${pattern}" is declared twice`)
-      node.rest = { name: found[1] as string, value }
+      const after = segments.slice(index + 1)
+      if (after.some((text) => text.includes('{')))
+        throw new Error(`pattern "${pattern}": only words may follow {${found[1]}*}`)
+      const suffix = after.length === 0 ? '' : `/${after.join('/')}`
+      if (node.rests.some((rest) => rest.suffix === suffix)) throw new Error(`pattern "${pattern}" is declared twice`)
+      node.rests.push({ name: found[1] as string, suffix, value })
+      node.rests.sort((a, b) => b.suffix.length - a.suffix.length)
       return
     } else {
       const name = found[1] as string
@@ -56,9 +61,7 @@ function insert<T>(root: Node<T>, pattern: string, value: T): void {
 function walk<T>(node: Node<T>, path: string, from: number, caught: [string, string][]): T | undefined {
   if (from >= path.length) {
     if (node.value !== undefined) return node.value
-    if (!node.rest) return undefined
-    caught.push([node.rest.name, ''])
-    return node.rest.value
+    return takeRest(node, '', caught)
   }
   const slash = path.indexOf('/', from)
   const end = slash < 0 ? path.length : slash
@@ -77,9 +80,16 @@ function walk<T>(node: Node<T>, path: string, from: number, caught: [string, str
     if (hit !== undefined) return hit
     caught.length = depth
   }
-  if (!node.rest) return undefined
-  caught.push([node.rest.name, path.slice(from)])
-  return node.rest.value
+  return takeRest(node, path.slice(from), caught)
+}
+
+function takeRest<T>(node: Node<T>, text: string, caught: [string, string][]): T | undefined {
+  for (const { name, suffix, value } of node.rests) {
+    if (suffix !== '' && !(text.endsWith(suffix) && text.length > suffix.length)) continue
+    caught.push([name, suffix === '' ? text : text.slice(0, -suffix.length)])
+    return value
+  }
+  return undefined
 }
 
 /** Compiles patterns into a matcher; throws on a pattern declared twice or not well-formed. */

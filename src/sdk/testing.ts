@@ -83,7 +83,6 @@ export async function mountForTest(engine: Engine, storage: Storage, settings: H
       listener: { disableUnauthedRekey: false, disableUnauthedGenerateRoot: false },
       ...request,
     },
-    pageMax: undefined,
     warn: (message) => void warnings.push(message),
   })
   const call = async (verb: OperationVerb, path: string, query: Record<string, string>, body?: JsonObject) => {

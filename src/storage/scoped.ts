@@ -1,28 +1,58 @@
 // A transaction seen through a prefix: what an engine gets. It cannot name a key outside its own mount.
 import type { Entry, ListOptions, Mark, Reader, Writer } from './storage.ts'
 
-/** Makes a view of `tx` in which every key is below `prefix`. */
-export function scopedWriter(tx: Writer, prefix: string): Writer {
-  const local = (entry: Entry | undefined): Entry | undefined =>
-    entry && { key: entry.key.slice(prefix.length), value: entry.value, version: entry.version }
-  return {
-    get attempt() {
-      return tx.attempt
-    },
-    get: async (key) => local(await tx.get(prefix + key)),
-    getMany: async (keys) => (await tx.getMany(keys.map((key) => prefix + key))).map(local),
-    list: (below: string, options?: ListOptions) => tx.list(prefix + below, options),
-    scan: (below: string, options?: ListOptions) => tx.scan(prefix + below, options),
-    entries: async (below, options) =>
-      (await tx.entries(prefix + below, options)).map((entry) => local(entry) as Entry),
-    expect: (key, version) => tx.expect(prefix + key, version),
-    verify: () => tx.verify(),
-    put: (key, value) => tx.put(prefix + key, value),
-    delete: (key) => tx.delete(prefix + key),
-    mark: (): Mark => tx.mark(),
-    rollback: (mark) => tx.rollback(mark),
+/** A view of `tx` in which every key is below `prefix`. */
+export class ScopedTransaction implements Writer {
+  private readonly tx: Writer
+  private readonly prefix: string
+  constructor(tx: Writer, prefix: string) {
+    this.tx = tx
+    this.prefix = prefix
+  }
+  get attempt(): number {
+    return this.tx.attempt
+  }
+  private local(entry: Entry): Entry {
+    return { key: entry.key.slice(this.prefix.length), value: entry.value, version: entry.version }
+  }
+  async get(key: string): Promise<Entry | undefined> {
+    const entry = await this.tx.get(this.prefix + key)
+    return entry && this.local(entry)
+  }
+  async getMany(keys: readonly string[]): Promise<(Entry | undefined)[]> {
+    const entries = await this.tx.getMany(keys.map((key) => this.prefix + key))
+    return entries.map((entry) => entry && this.local(entry))
+  }
+  list(below: string, options?: ListOptions): Promise<string[]> {
+    return this.tx.list(this.prefix + below, options)
+  }
+  scan(below: string, options?: ListOptions): Promise<string[]> {
+    return this.tx.scan(this.prefix + below, options)
+  }
+  async entries(below: string, options?: ListOptions): Promise<Entry[]> {
+    return (await this.tx.entries(this.prefix + below, options)).map((entry) => this.local(entry))
+  }
+  expect(key: string, version: number): void {
+    this.tx.expect(this.prefix + key, version)
+  }
+  verify(): Promise<void> {
+    return this.tx.verify()
+  }
+  put(key: string, value: Uint8Array): void {
+    this.tx.put(this.prefix + key, value)
+  }
+  delete(key: string): void {
+    this.tx.delete(this.prefix + key)
+  }
+  mark(): Mark {
+    return this.tx.mark()
+  }
+  rollback(mark: Mark): void {
+    this.tx.rollback(mark)
   }
 }
 
+/** A transaction below a prefix. */
+export const scopedWriter = (tx: Writer, prefix: string): Writer => new ScopedTransaction(tx, prefix)
 /** The reading half of `scopedWriter`. */
-export const scopedReader = (tx: Reader, prefix: string): Reader => scopedWriter(tx as Writer, prefix)
+export const scopedReader = (tx: Reader, prefix: string): Reader => new ScopedTransaction(tx as Writer, prefix)

@@ -1,0 +1,106 @@
+// What is known of one request while it goes through the pipeline. Reset at each run of its transaction.
+import type { Caller, RequestFacts } from '../sdk/context.ts'
+import type { Found } from '../sdk/dispatch.ts'
+import type { ApiError } from '../sdk/errors.ts'
+import type { Mark } from '../storage/storage.ts'
+import type { ClientRequest } from './exchange.ts'
+import type { Verdict } from './policy/acl.ts'
+import type { Session } from './sessions.ts'
+import type { FoundToken } from './tokens/record.ts'
+import type { Mount, Namespace, Topology } from './topology.ts'
+
+export class Progress {
+  readonly request: ClientRequest
+  readonly now: number
+  readonly warnings: string[] = []
+  topology!: Topology
+  namespace!: Namespace
+  /** Path below the namespace, and below the mount. */
+  path: string
+  below = ''
+  mount: Mount | undefined
+  found: Found | undefined
+  /** Why there is nothing here; told after permission was judged. */
+  absent: ApiError | undefined
+  badInput: ApiError | undefined
+  caller!: Caller
+  session: Session | undefined
+  spent: FoundToken | undefined
+  lastUse = false
+  /** Where the handler's writes begin. */
+  mark: Mark = 0
+  source: Readonly<Record<string, unknown>> = {}
+  input: Record<string, unknown> | undefined
+  operation: string
+  verdict: Verdict | undefined
+  /** Whether the audit entry of the request is written: once, whatever the number of runs. */
+  requestAudited = false
+  prepared: { readonly value: unknown } | undefined
+
+  constructor(request: ClientRequest, now: number) {
+    this.request = request
+    this.now = now
+    this.path = request.path
+    this.operation = request.verb
+  }
+
+  /** Forgets what a former run of the transaction found. */
+  reset(): void {
+    this.warnings.length = 0
+    this.below = ''
+    this.mount = undefined
+    this.found = undefined
+    this.absent = undefined
+    this.badInput = undefined
+    this.session = undefined
+    this.spent = undefined
+    this.lastUse = false
+    this.mark = 0
+    this.input = undefined
+    this.verdict = undefined
+    this.prepared = undefined
+  }
+}
+
+/** Begins the way of a request. */
+export const progressOf = (request: ClientRequest, now: number): Progress => new Progress(request, now)
+
+/** The caller of an operation that needs no token; a token that was sent is still told. */
+export const callerWithout = (token: string | undefined, root: Namespace): Caller => ({
+  token: token ?? '',
+  tokenKey: '',
+  accessor: '',
+  displayName: '',
+  entityId: '',
+  policies: [],
+  metadata: {},
+  tokenType: '',
+  namespace: root.facts,
+  isRoot: false,
+  sudo: false,
+})
+
+const noHeaders: RequestFacts['headers'] = {}
+
+/** Headers that the mount lets through. */
+function passedHeaders(p: Progress): RequestFacts['headers'] {
+  const names = p.mount?.record.config.passthrough_request_headers
+  if (!names || names.length === 0) return noHeaders
+  return Object.fromEntries(names.map((name) => [name.toLowerCase(), p.request.headers[name.toLowerCase()]]))
+}
+
+/** The request as an operation sees it. */
+export const requestFacts = (p: Progress): RequestFacts => ({
+  id: p.request.id,
+  operation: p.operation,
+  path: p.below,
+  fullPath: p.path,
+  body: p.request.body,
+  rawBody: p.request.rawBody,
+  query: p.request.query,
+  remoteAddress: p.request.remoteAddress,
+  wrapTtlSeconds: p.request.wrapTtlSeconds,
+  headers: passedHeaders(p),
+  peerChain: p.request.peerCertificate?.chain ?? [],
+  listener: p.request.listener,
+})

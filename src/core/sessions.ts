@@ -1,0 +1,139 @@
+// A session is what a token means right now: its record, namespace, entity, policies compiled to an ACL, and the parts of an audit
+// entry that belong to it. Built once, used again only while storage proves that token, entity and policies are unchanged.
+import type { AuditAuth } from '../audit/event.ts'
+import { LruMap } from '../lib/lru.ts'
+import type { Caller } from '../sdk/context.ts'
+import type { Reader } from '../storage/storage.ts'
+import type { EntityRecord } from './identity/entities.ts'
+import type { Policies, PolicyNames } from './policies.ts'
+import type { Acl, TemplateIdentity } from './policy/acl.ts'
+import { isAlive } from './tokens/find.ts'
+import type { FoundToken, TokenRecord } from './tokens/record.ts'
+import type { Namespace, Topology } from './topology.ts'
+
+export interface Session {
+  readonly token: string
+  readonly found: FoundToken
+  readonly record: TokenRecord
+  readonly namespace: Namespace
+  readonly entity: EntityRecord | undefined
+  readonly acl: Acl
+  readonly caller: Caller
+  readonly audit: AuditAuth
+  /** What this session was made from; expected again at each use. */
+  readonly facts: readonly { readonly key: string; readonly version: number }[]
+  readonly policyEpoch: number
+  readonly topologyEpoch: number
+}
+
+/** What sessions need of the rooms around them. */
+export interface SessionPorts {
+  readonly policies: Policies
+  findToken(tx: Reader, token: string, topology: Topology, now: number): Promise<FoundToken | undefined>
+  /** The entity with the key and version it was read at (version 0 and no record: it is gone). */
+  findEntity(
+    tx: Reader,
+    namespaceUuid: string,
+    id: string,
+  ): Promise<{ key: string; version: number; entity: EntityRecord | undefined }>
+  /** Policies an entity brings (its own and those of its groups), by namespace. */
+  entityPolicies(tx: Reader, entity: EntityRecord): Promise<readonly string[]>
+  templateIdentity(tx: Reader, entity: EntityRecord): Promise<TemplateIdentity>
+}
+
+export interface Sessions {
+  /** The session of a token, or undefined when it is none (unknown, expired, its mount, namespace or entity gone). */
+  of(tx: Reader, topology: Topology, token: string, now: number): Promise<Session | undefined>
+  clear(): void
+}
+
+const cachedSessions = 20_000
+
+/** Makes the cache of sessions. */
+export function sessionCache(ports: SessionPorts): Sessions {
+  const cache = new LruMap<string, Session>(cachedSessions)
+
+  const build = async (tx: Reader, topology: Topology, token: string, now: number): Promise<Session | undefined> => {
+    const found = await ports.findToken(tx, token, topology, now)
+    if (!found) return undefined
+    const { record } = found
+    const namespace = topology.namespacesByUuid.get(record.namespaceUuid) as Namespace
+    const facts = [...found.facts]
+    let entity: EntityRecord | undefined
+    let entityTag = ''
+    if (record.entityId !== '') {
+      const read = await ports.findEntity(tx, record.entityNamespaceUuid, record.entityId)
+      facts.push({ key: read.key, version: read.version })
+      if (!read.entity || read.entity.disabled) return undefined
+      entity = read.entity
+      entityTag = `${entity.id}@${read.version}`
+    }
+    const identityPolicies = entity ? await ports.entityPolicies(tx, entity) : []
+    const names = [...new Set([...record.policies, ...identityPolicies])]
+    const sets: PolicyNames[] = [{ namespaceUuid: namespace.record.uuid, namespacePath: namespace.record.path, names }]
+    const identity = entity ? await ports.templateIdentity(tx, entity) : undefined
+    const acl = await ports.policies.acl(tx, sets, identity, entityTag)
+    const tokenType = record.type === 'batch' ? 'batch' : 'service'
+    const metadata = record.meta ?? {}
+    return {
+      token,
+      found,
+      record,
+      namespace,
+      entity,
+      acl,
+      facts,
+      policyEpoch: topology.policyEpoch,
+      topologyEpoch: topology.epoch,
+      caller: {
+        token,
+        tokenKey: record.type === 'batch' ? '' : record.key,
+        accessor: record.accessor,
+        displayName: record.displayName,
+        entityId: record.entityId,
+        policies: record.policies,
+        metadata,
+        tokenType,
+        namespace: namespace.facts,
+        isRoot: acl.root,
+        sudo: acl.root,
+      },
+      audit: {
+        clientToken: token,
+        accessor: record.accessor,
+        displayName: record.displayName,
+        policies: [...names].sort(),
+        tokenPolicies: record.policies,
+        identityPolicies,
+        externalNamespacePolicies: {},
+        noDefaultPolicy: record.noDefaultPolicy,
+        metadata: record.meta,
+        entityId: record.entityId,
+        tokenType,
+        tokenTtlSeconds: record.creationTtlSeconds,
+        tokenIssueTime: new Date(record.createdTime).toISOString(),
+      },
+    }
+  }
+
+  return {
+    async of(tx, topology, token, now) {
+      if (tx.attempt === 0) {
+        const known = cache.get(token)
+        if (known && known.policyEpoch === topology.policyEpoch) {
+          if (!isAlive(known.found, topology, now)) return undefined
+          for (const fact of known.facts) tx.expect(fact.key, fact.version)
+          return known
+        }
+      }
+      const built = await build(tx, topology, token, now)
+      // A use-limited token changes with every use; a session that cannot be used again is not kept.
+      if (built && built.record.numUses === 0) {
+        await tx.verify()
+        cache.set(token, built)
+      }
+      return built
+    },
+    clear: () => cache.clear(),
+  }
+}

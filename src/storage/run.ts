@@ -1,0 +1,82 @@
+// Runs transactions: again while what they read does not hold, and none any more once the store closes.
+import { setTimeout as pause } from 'node:timers/promises'
+import { type Storage, StorageClosed, TooMuchContention } from './storage.ts'
+import { type Keeper, Transaction } from './transaction.ts'
+
+/** How often a transaction is tried. With the pauses below that is a matter of some ten seconds. */
+export const attemptsMaxDefault = 1000
+
+/** `view` and `update` over a keeper; `drain` refuses new ones and waits for those under way. */
+export interface Runner extends Pick<Storage, 'view' | 'update'> {
+  drain(): Promise<void>
+}
+
+/** Makes the runner of a keeper's transactions. `attemptsMax` bounds how often one is run before `TooMuchContention`. */
+export function runner(keeper: Keeper, attemptsMax = attemptsMaxDefault): Runner {
+  let running = 0
+  let draining: PromiseWithResolvers<void> | undefined
+
+  const settle = (): void => {
+    if (running === 0) draining?.resolve()
+  }
+  const run = async <T>(fn: (tx: Transaction) => Promise<T>, writable: boolean): Promise<T> => {
+    if (draining) throw new StorageClosed('the store is closed')
+    running++
+    try {
+      for (let attempt = 0; attempt < attemptsMax; attempt++) {
+        if (attempt >= pausesFrom) await backOff(attempt)
+        const outcome = await runOnce(keeper, fn, new Transaction(keeper, attempt, writable))
+        if (outcome) return outcome.result
+      }
+      throw new TooMuchContention(`the transaction was run ${attemptsMax} times, others kept changing what it read`)
+    } finally {
+      running--
+      settle()
+    }
+  }
+  return {
+    view: (fn) => run(fn, false),
+    update: (fn) => run(fn, true),
+    async drain() {
+      draining ??= Promise.withResolvers()
+      settle()
+      await draining.promise
+    },
+  }
+}
+
+/** The first runs follow each other at once; from this one on there are pauses. */
+const pausesFrom = 4
+const pauseMaxMs = 32
+
+const backOff = (attempt: number): Promise<void> => pause(Math.random() * Math.min(pauseMaxMs, attempt))
+
+/** Runs the function once; undefined when what it read did not hold. */
+async function runOnce<T>(
+  keeper: Keeper,
+  fn: (tx: Transaction) => Promise<T>,
+  tx: Transaction,
+): Promise<{ readonly result: T } | undefined> {
+  let result: T
+  try {
+    result = await fn(tx)
+  } catch (error) {
+    tx.end()
+    // It may have thrown because it saw parts of two states: only over one state is the error an answer.
+    if (tx.doomed || !(await holdsForError(keeper, tx))) return undefined
+    throw error
+  }
+  tx.end()
+  if (tx.doomed) return undefined
+  const holds = tx.writes.size > 0 ? await keeper.commit(tx) : tx.oneState || (await keeper.prove(tx))
+  return holds ? { result } : undefined
+}
+
+/** Proves what a failed run read; when no proof can be had the error stays as it is. */
+async function holdsForError(keeper: Keeper, tx: Transaction): Promise<boolean> {
+  try {
+    return tx.oneState || (await keeper.prove(tx))
+  } catch {
+    return true
+  }
+}
