@@ -89,6 +89,19 @@ const request = async (
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
+/** Starts `coffer server` and waits for nothing. */
+export function spawnServer(
+  args: readonly string[],
+  command: readonly string[] = [],
+  env: Record<string, string> = {},
+): ChildProcess {
+  const [program, ...before] = [...command, coffer]
+  return spawn(program as string, [...before, 'server', ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...env },
+  })
+}
+
 /** Starts `coffer server` with arguments and waits until it answers `sys/health`. */
 export async function startProcess(options: {
   readonly args: readonly string[]
@@ -98,11 +111,7 @@ export async function startProcess(options: {
   readonly command?: readonly string[]
   readonly env?: Record<string, string>
 }): Promise<ServerProcess> {
-  const [program, ...before] = [...(options.command ?? []), coffer]
-  const child = spawn(program as string, [...before, 'server', ...options.args], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, ...options.env },
-  })
+  const child = spawnServer(options.args, options.command, options.env)
   let text = ''
   child.stdout?.on('data', (chunk: Buffer) => {
     text += chunk
@@ -146,12 +155,16 @@ export async function startProcess(options: {
 export async function startDev(args: readonly string[] = []): Promise<ServerProcess> {
   const port = await freePort()
   const folder = newFolder()
-  return await startProcess({
+  const server = await startProcess({
     args: ['-dev', '-dev-root-token-id=root', `-dev-listen-address=127.0.0.1:${port}`, '-dev-no-store-token', ...args],
     port,
     folder,
     rootToken: 'root',
   })
+  // It listens before its root token and its secret/ are made; they are when it has said so.
+  for (const limit = Date.now() + 20_000; !server.output().includes('Stop it with'); await pause(5))
+    if (Date.now() > limit) throw new Error(`the development server does not get ready:\n${server.output()}`)
+  return server
 }
 
 /** A server over SQLite, initialised and unsealed by its static key; give `folder`, `port` and token of an earlier one to start it again. */
@@ -169,7 +182,12 @@ export async function startDurable(
       rootToken,
       ...(options.command ? { command: options.command } : {}),
     })
-  if (options.rootToken) return await start(options.rootToken)
+  if (options.rootToken) {
+    const server = await start(options.rootToken)
+    for (const limit = Date.now() + 20_000; (await server.call('GET', 'sys/health')).status !== 200; await pause(10))
+      if (Date.now() > limit) throw new Error(`the server does not unseal itself:\n${server.output()}`)
+    return server
+  }
   const server = await start('')
   const init = await server.call('PUT', 'sys/init', { recovery_shares: 1, recovery_threshold: 1 })
   if (init.status !== 200) throw new Error(`init: ${init.status} ${JSON.stringify(init.body)}`)

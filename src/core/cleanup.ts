@@ -22,22 +22,23 @@ const idOf = (work: Cleanup): string => (work.kind === 'mount' ? work.mountUuid 
 const prefixOf = (work: Cleanup): string =>
   work.kind === 'mount' ? `ns/${work.namespaceUuid}/data/${work.mountUuid}/` : `ns/${work.namespaceUuid}/`
 
-/** Makes the queue. `first` clears a batch of what else belonged to it and says whether it is through; `last` runs in the last transaction. */
+/** Makes the queue. `first` clears a batch of what else belonged to it and gives the cursor for the next, undefined when it is through. */
 export function cleanupQueue(ports: {
-  readonly first: (tx: Writer, work: Cleanup, now: number) => Promise<boolean>
+  readonly first: (tx: Writer, work: Cleanup, after: string, now: number) => Promise<string | undefined>
+  /** Runs in the last transaction. */
   readonly last: (tx: Writer, work: Cleanup) => Promise<void>
   readonly now: () => number
 }): CleanupQueue {
   return {
-    add: (tx, work, now) => putDue(tx, { kind: cleanupKind, id: idOf(work), at: now, data: work }),
+    add: (tx, work, now) => putDue(tx, { kind: cleanupKind, id: idOf(work), at: now, data: { work, after: '' } }),
     async handler(tx, entry) {
-      const work = entry.data as Cleanup
-      const again = { at: ports.now(), data: work }
-      if (!(await ports.first(tx, work, ports.now()))) return again
+      const { work, after } = entry.data as { work: Cleanup; after: string | undefined }
+      const again = (cursor: string | undefined) => ({ at: ports.now(), data: { work, after: cursor } })
+      if (after !== undefined) return again(await ports.first(tx, work, after, ports.now()))
       const prefix = prefixOf(work)
       const names = await tx.scan(prefix, { limit: batchKeys })
       for (const name of names) tx.delete(prefix + name)
-      if (names.length === batchKeys) return again
+      if (names.length === batchKeys) return again(undefined)
       await ports.last(tx, work)
       return undefined
     },

@@ -15,7 +15,11 @@ export interface Grants {
 }
 
 /** Makes the part of the pipeline that hands out tokens. */
-export function tokenGrants(ports: { readonly tokens: TokenStore; readonly identity: Identity; readonly wrapping: Wrapping }): Grants {
+export function tokenGrants(ports: {
+  readonly tokens: TokenStore
+  readonly identity: Identity
+  readonly wrapping: Wrapping
+}): Grants {
   const { tokens, identity, wrapping } = ports
   return {
     async login(tx, p, reply) {

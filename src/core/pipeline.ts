@@ -131,7 +131,7 @@ export function requestPipeline(ports: PipelinePorts): Pipeline {
       if (found.operation.exists && p.input && request.verb === 'write')
         p.operation = await writeCapability(found, p.input, contextOf(p, tx))
     }
-    if (!session || request.verb === 'help') return
+    if (!session || request.verb === 'help' || found?.operation.public) return
     const fullPath = p.namespace.record.path + p.path
     const verdict = session.acl.decide({
       path: fullPath,
@@ -315,6 +315,7 @@ export function requestPipeline(ports: PipelinePorts): Pipeline {
     // A pure read and a refusal have had no effect yet: both entries travel together.
     if (!p.requestAudited) entries.unshift(auditQuestion(p, text))
     await ports.audit.record(entries)
+    await outcome.reply?.finish?.()
     return outcome.error ? errorResponse(outcome.error) : responseOf(p.request.verb, outcome.reply, outcome.envelope)
   }
 

@@ -44,19 +44,25 @@ export interface SessionPorts {
 export interface Sessions {
   /** The session of a token, or undefined when it is none (unknown, expired, its mount, namespace or entity gone). */
   of(tx: Reader, topology: Topology, token: string, now: number): Promise<Session | undefined>
+  /** The session of a token that was found otherwise (by accessor); not kept. */
+  ofFound(tx: Reader, topology: Topology, found: FoundToken): Promise<Session | undefined>
   clear(): void
 }
 
 const cachedSessions = 20_000
 
+const setOf = ({ record }: Namespace, names: readonly string[]): PolicyNames => ({
+  namespaceUuid: record.uuid,
+  namespacePath: record.path,
+  names,
+})
+
 /** Makes the cache of sessions. */
 export function sessionCache(ports: SessionPorts): Sessions {
   const cache = new LruMap<string, Session>(cachedSessions)
 
-  const build = async (tx: Reader, topology: Topology, token: string, now: number): Promise<Session | undefined> => {
-    const found = await ports.findToken(tx, token, topology, now)
-    if (!found) return undefined
-    const { record } = found
+  const ofFound = async (tx: Reader, topology: Topology, found: FoundToken): Promise<Session | undefined> => {
+    const { record, token } = found
     const namespace = topology.namespacesByUuid.get(record.namespaceUuid) as Namespace
     const facts = [...found.facts]
     let entity: EntityRecord | undefined
@@ -70,7 +76,10 @@ export function sessionCache(ports: SessionPorts): Sessions {
     }
     const identityPolicies = entity ? await ports.entityPolicies(tx, entity) : []
     const names = [...new Set([...record.policies, ...identityPolicies])]
-    const sets: PolicyNames[] = [{ namespaceUuid: namespace.record.uuid, namespacePath: namespace.record.path, names }]
+    const sets: PolicyNames[] = [setOf(namespace, record.policies)]
+    // An entity inherited from a parent's namespace brings the policies of that namespace.
+    const home = topology.namespacesByUuid.get(record.entityNamespaceUuid)
+    if (home && identityPolicies.length > 0) sets.push(setOf(home, identityPolicies))
     const identity = entity ? await ports.templateIdentity(tx, entity) : undefined
     const acl = await ports.policies.acl(tx, sets, identity, entityTag)
     const tokenType = record.type === 'batch' ? 'batch' : 'service'
@@ -117,6 +126,7 @@ export function sessionCache(ports: SessionPorts): Sessions {
   }
 
   return {
+    ofFound,
     async of(tx, topology, token, now) {
       if (tx.attempt === 0) {
         const known = cache.get(token)
@@ -126,7 +136,8 @@ export function sessionCache(ports: SessionPorts): Sessions {
           return known
         }
       }
-      const built = await build(tx, topology, token, now)
+      const found = await ports.findToken(tx, token, topology, now)
+      const built = found && (await ofFound(tx, topology, found))
       // A use-limited token changes with every use; a session that cannot be used again is not kept.
       if (built && built.record.numUses === 0) {
         await tx.verify()

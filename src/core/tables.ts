@@ -4,7 +4,15 @@ import type { Engine } from '../sdk/engine.ts'
 import { collection } from '../storage/collection.ts'
 import type { Reader } from '../storage/storage.ts'
 import { epochKey, epochOf } from './epoch.ts'
-import type { Mount, MountRecord, Namespace, NamespaceRecord, Topology } from './topology.ts'
+import { loadSettings } from './settings.ts'
+import {
+  type Mount,
+  type MountRecord,
+  type Namespace,
+  type NamespaceRecord,
+  sealAbove,
+  type Topology,
+} from './topology.ts'
 
 /** Namespaces by UUID; the root has none of its own here. */
 export const namespaceRecords = collection<NamespaceRecord>('core/namespace/')
@@ -25,6 +33,8 @@ export interface TablesOptions {
   /** System-wide lifetimes in seconds. */
   readonly defaultLeaseTtlSeconds: number
   readonly maxLeaseTtlSeconds: number
+  /** Told of every newly loaded topology before a request goes on with it. */
+  readonly loaded: (topology: Topology) => Promise<void>
   /** Whether a namespace with a seal of its own is sealed now: nothing of it can be read then. */
   readonly namespaceSealed: (uuid: string) => boolean
 }
@@ -32,6 +42,8 @@ export interface TablesOptions {
 export interface Tables {
   /** The topology as this transaction may see it. */
   current(tx: Reader): Promise<Topology>
+  /** The newest topology this process has seen; undefined before the first. */
+  readonly latest: Topology | undefined
   /** Forgets everything: at seal. */
   clear(): void
   /** Effective lifetimes of a mount's settings. */
@@ -92,12 +104,14 @@ export function coreTables(options: TablesOptions): Tables {
     const mountsByUuid = new Map<string, Mount>()
     const mountsByAccessor = new Map<string, Mount>()
     const states = new Map<string, Map<symbol, unknown>>()
-    for (const record of records) {
+    // Parents first: whether a namespace can be read hangs on the seals above it.
+    for (const record of [...records].sort((a, b) => a.path.length - b.path.length)) {
       const mounts = new Map<string, Mount>()
       const facts = { id: record.id, uuid: record.uuid, path: record.path }
       const namespace: Namespace = { record, facts, mounts }
-      const stored =
-        record.ownSeal && options.namespaceSealed(record.uuid) ? [] : await mountRecords(record.uuid).all(tx)
+      namespaces.set(record.path, namespace)
+      const keys = sealAbove({ namespaces }, record.path)
+      const stored = keys && options.namespaceSealed(keys.uuid) ? [] : await mountRecords(record.uuid).all(tx)
       for (const { value } of stored) {
         const state = statesByMount.get(value.uuid) ?? new Map<symbol, unknown>()
         states.set(value.uuid, state)
@@ -106,15 +120,16 @@ export function coreTables(options: TablesOptions): Tables {
         mountsByUuid.set(value.uuid, mount)
         mountsByAccessor.set(value.accessor, mount)
       }
-      namespaces.set(record.path, namespace)
       namespacesById.set(record.id, namespace)
       namespacesByUuid.set(record.uuid, namespace)
     }
     statesByMount = states
     const root = namespaces.get('') as Namespace
+    const settings = await loadSettings(tx)
     return {
       epoch,
       policyEpoch,
+      settings,
       root,
       namespaces,
       namespacesById,
@@ -126,6 +141,9 @@ export function coreTables(options: TablesOptions): Tables {
 
   return {
     lifetimes,
+    get latest() {
+      return topology
+    },
     clear() {
       topology = undefined
       mountsCounter = -1
@@ -147,8 +165,10 @@ export function coreTables(options: TablesOptions): Tables {
       // Only what one state of the store shows may be kept for others.
       await tx.verify()
       if (!topology || version > topology.epoch) {
+        const changed = epoch.mounts !== mountsCounter
         topology = next
         mountsCounter = epoch.mounts
+        if (changed) await options.loaded(next)
       }
       return next
     },

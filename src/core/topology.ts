@@ -2,6 +2,7 @@
 import type { AuditMount } from '../audit/event.ts'
 import type { MountFacts, NamespaceFacts } from '../sdk/context.ts'
 import type { Engine, Variant } from '../sdk/engine.ts'
+import type { Settings } from './settings.ts'
 
 /** Tune settings of a mount as its record keeps them; absent = never set. Seconds; 0 = the system's. */
 export interface MountConfig {
@@ -72,6 +73,7 @@ export interface Topology {
   readonly epoch: number
   /** Moves when any policy changes, in any namespace. */
   readonly policyEpoch: number
+  readonly settings: Settings
   readonly root: Namespace
   /** By full path with a trailing slash; "" is the root. */
   readonly namespaces: ReadonlyMap<string, Namespace>
@@ -124,3 +126,12 @@ export function findMount(namespace: Namespace, path: string): { mount: Mount; b
 /** Path of the namespace above ("a/b/" -> "a/", "a/" -> ""); undefined above the root. */
 export const parentPath = (path: string): string | undefined =>
   path === '' ? undefined : path.slice(0, path.lastIndexOf('/', path.length - 2) + 1)
+
+/** The namespace whose own keys a namespace is under: itself, or the nearest above that has a seal of its own; undefined: the store's. */
+export function sealAbove(topology: Pick<Topology, 'namespaces'>, path: string): NamespaceRecord | undefined {
+  for (let at: string | undefined = path; at !== undefined; at = parentPath(at)) {
+    const record = topology.namespaces.get(at)?.record
+    if (record?.ownSeal) return record
+  }
+  return undefined
+}

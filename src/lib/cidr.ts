@@ -19,6 +19,9 @@ function parse(range: string): { address: string; bits: number } | undefined {
 /** Whether a text is an address or a range of addresses. */
 export const isCidr = (text: string): boolean => parse(text) !== undefined
 
+/** Writes a range of one address as the address alone: "192.0.2.7/32" is "192.0.2.7". */
+export const shortCidr = (range: string): string => range.replace(range.includes(':') ? /\/128$/ : /\/32$/, '')
+
 // Lists are made once for each array of ranges; records are immutable, so an array never changes its meaning.
 const lists = new WeakMap<readonly string[], BlockList>()
 

@@ -26,17 +26,15 @@ interface Described<I extends Fields> {
   readonly output?: Fields
   /** Needs the `sudo` capability besides. */
   readonly sudo?: boolean
-  /** Needs no token. A token that is sent is ignored, but for `optionalToken`. */
+  /** Needs no token, and no policy is asked. A token that is sent is ignored, but for `optionalToken`. */
   readonly public?: boolean
-  /** Needs no token, but knows the caller if there is a good one. */
+  /** Needs no token, but knows the caller if there is a good one; its policies are asked unless the operation is public. */
   readonly optionalToken?: boolean
   readonly deprecated?: boolean
   /** Left out of help and OpenAPI: it only answers those who took a wrong path. */
   readonly unlisted?: boolean
   /** Takes the body as bytes. */
   readonly rawBody?: 'raw' | 'unlimited'
-  /** Keys of the input whose values stand in clear in the audit log, whatever the mount says. */
-  readonly auditClear?: readonly string[]
 }
 
 interface Running<A, C> {
@@ -63,7 +61,6 @@ export interface Operation {
   readonly deprecated: boolean
   readonly unlisted: boolean
   readonly rawBody: 'raw' | 'unlimited' | undefined
-  readonly auditClear: readonly string[]
   /** Decodes placeholders and input into one object; throws `ApiError` 400. */
   decode(params: Readonly<Record<string, string>>, source: Readonly<Record<string, unknown>>): Record<string, unknown>
   readonly run: ((input: Record<string, unknown>, context: WriteContext) => Awaitable<Answer>) | undefined
@@ -156,7 +153,6 @@ export function path<P extends Fields>(pattern: string, fields: P, about: string
       deprecated: o.deprecated ?? false,
       unlisted: o.unlisted ?? false,
       rawBody: o.rawBody,
-      auditClear: o.auditClear ?? [],
       decode(params, source) {
         const values: Record<string, unknown> = {}
         decodeInput(source as never, values)

@@ -80,6 +80,8 @@ export interface Reply {
   readonly wrapInfo?: WrapInfo
   /** Wraps the answer for this long although the client did not ask (seconds). */
   readonly wrapTtlSeconds?: number
+  /** Runs once, after commit and audit and before the answer is sent (sys/seal: nothing may need the keys any more). */
+  readonly finish?: () => Promise<void>
 }
 
 /** Makes a list answer; an empty one becomes 404 `{"errors":[]}` in core. */

@@ -1,6 +1,6 @@
 // The `token_*` parameters that every auth method's roles and users share: taken, kept, shown and turned into what a login grants.
 // The older names without `token_` (policies, ttl, …) are taken too and shown again beside the newer ones.
-import { inCidrs, isCidr } from '../lib/cidr.ts'
+import { inCidrs, isCidr, shortCidr } from '../lib/cidr.ts'
 import { denied, invalid } from './errors.ts'
 import { bool, duration, type Field, int, list, str } from './fields.ts'
 import type { TokenParams } from './reply.ts'
@@ -137,7 +137,8 @@ export function mergeTokenParams(
   const names = [...shown].filter((name) => !isEmptyValue(name, merged[older[name]])).sort()
   const { older: _, ...params } = { ...merged, token_type: typeOf(merged.token_type) }
   check(params)
-  return names.length === 0 ? params : { ...params, older: names }
+  const tidy = { ...params, token_bound_cidrs: params.token_bound_cidrs.map(shortCidr) }
+  return names.length === 0 ? tidy : { ...tidy, older: names }
 }
 
 /** Throws `invalid` where parameters contradict each other. */
@@ -189,8 +190,6 @@ export function checkBoundCidrs(stored: StoredTokenParams, remoteAddress: string
 /** Whether two lists name the same policies, "default" aside: what a renewal asks before it goes on. */
 export function samePolicies(a: readonly string[], b: readonly string[]): boolean {
   const essence = (names: readonly string[]): string =>
-    cleanPolicies(names)
-      .filter((name) => name !== 'default')
-      .join()
+    JSON.stringify(cleanPolicies(names).filter((name) => name !== 'default'))
   return essence(a) === essence(b)
 }

@@ -1,4 +1,5 @@
 // A store in memory: for tests and for a development server without a folder. Nothing in it outlives the process.
+import { setImmediate as turn } from 'node:timers/promises'
 import { foldNames } from './fold.ts'
 import { startOfKeys } from './order.ts'
 import { runner } from './run.ts'
@@ -76,6 +77,8 @@ class MemoryTable implements Keeper {
   }
 
   async commit(tx: Transaction): Promise<boolean> {
+    // As in a store on disk, others get their turn between the function's end and its commit.
+    await turn()
     if (!this.prove(tx)) return false
     this.#revision++
     for (const [key, value] of tx.writes) {

@@ -1,7 +1,7 @@
 // Runs transactions: again while what they read does not hold, and none any more once the store closes.
 import { setTimeout as pause } from 'node:timers/promises'
 import { type Storage, StorageClosed, TooMuchContention } from './storage.ts'
-import { type Keeper, Transaction } from './transaction.ts'
+import { type Keeper, type Moment, Transaction } from './transaction.ts'
 
 /** How often a transaction is tried. With the pauses below that is a matter of some ten seconds. */
 export const attemptsMaxDefault = 1000
@@ -12,14 +12,14 @@ export interface Runner extends Pick<Storage, 'view' | 'update'> {
 }
 
 /** Makes the runner of a keeper's transactions. `attemptsMax` bounds how often one is run before `TooMuchContention`. */
-export function runner(keeper: Keeper, attemptsMax = attemptsMaxDefault): Runner {
+export function runner<At extends Moment>(keeper: Keeper<At>, attemptsMax = attemptsMaxDefault): Runner {
   let running = 0
   let draining: PromiseWithResolvers<void> | undefined
 
   const settle = (): void => {
     if (running === 0) draining?.resolve()
   }
-  const run = async <T>(fn: (tx: Transaction) => Promise<T>, writable: boolean): Promise<T> => {
+  const run = async <T>(fn: (tx: Transaction<At>) => Promise<T>, writable: boolean): Promise<T> => {
     if (draining) throw new StorageClosed('the store is closed')
     running++
     try {
@@ -52,10 +52,10 @@ const pauseMaxMs = 32
 const backOff = (attempt: number): Promise<void> => pause(Math.random() * Math.min(pauseMaxMs, attempt))
 
 /** Runs the function once; undefined when what it read did not hold. */
-async function runOnce<T>(
-  keeper: Keeper,
-  fn: (tx: Transaction) => Promise<T>,
-  tx: Transaction,
+async function runOnce<T, At extends Moment>(
+  keeper: Keeper<At>,
+  fn: (tx: Transaction<At>) => Promise<T>,
+  tx: Transaction<At>,
 ): Promise<{ readonly result: T } | undefined> {
   let result: T
   try {
@@ -73,7 +73,7 @@ async function runOnce<T>(
 }
 
 /** Proves what a failed run read; when no proof can be had the error stays as it is. */
-async function holdsForError(keeper: Keeper, tx: Transaction): Promise<boolean> {
+async function holdsForError<At extends Moment>(keeper: Keeper<At>, tx: Transaction<At>): Promise<boolean> {
   try {
     return tx.oneState || (await keeper.prove(tx))
   } catch {

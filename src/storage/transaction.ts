@@ -55,12 +55,12 @@ export interface Moment {
 }
 
 /** What an implementation does for `run.ts`. */
-export interface Keeper extends Source {
-  begin(): Moment
+export interface Keeper<At extends Moment = Moment> extends Source {
+  begin(): At
   /** Tells whether all that was read and expected holds together at a moment not before this call. */
-  prove(tx: Transaction): Soon<boolean>
+  prove(tx: Transaction<At>): Soon<boolean>
   /** Commits the writes if all that was read and expected still holds; false if not. Resolves when durable. */
-  commit(tx: Transaction): Promise<boolean>
+  commit(tx: Transaction<At>): Promise<boolean>
 }
 
 /** Thrown into a transaction's function when what it read has changed; the function is run again whatever it makes of it. */
@@ -114,9 +114,9 @@ export interface Write {
 }
 
 /** One run of a transaction's function: a `Writer` over a `Keeper`, with the record of what it read. */
-export class Transaction implements Writer {
+export class Transaction<At extends Moment = Moment> implements Writer {
   readonly attempt: number
-  readonly start: Moment
+  readonly start: At
   /** Versions of the keys read (0: absent). */
   readonly keys = new Map<string, number>()
   /** Versions the caller says keys have. */
@@ -128,10 +128,10 @@ export class Transaction implements Writer {
   #reads = 0
   #doomed = false
   #ended = false
-  readonly #keeper: Keeper
+  readonly #keeper: Keeper<At>
   readonly #writable: boolean
 
-  constructor(keeper: Keeper, attempt: number, writable: boolean) {
+  constructor(keeper: Keeper<At>, attempt: number, writable: boolean) {
     this.#keeper = keeper
     this.attempt = attempt
     this.#writable = writable

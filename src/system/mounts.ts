@@ -1,7 +1,7 @@
 // sys/mounts, sys/auth and sys/remount: the mount table as people see it.
 
 import { type MountChange, type Mounts, migrations, requireMount } from '../core/mounts.ts'
-import type { Mount, MountConfig, Namespace } from '../core/topology.ts'
+import type { Mount, MountConfig, MountRecord, Namespace } from '../core/topology.ts'
 import { resolveNamespace } from '../core/topology.ts'
 import type { JsonObject } from '../lib/json.ts'
 import { compileDecoder } from '../sdk/fields.ts'
@@ -87,10 +87,13 @@ const optionalSettings = (config: MountConfig): Record<string, unknown> => {
   return shown
 }
 
-const orNull = (options: Readonly<Record<string, string>>) => (Object.keys(options).length > 0 ? options : null)
+/** The mounts that every namespace has never had options. */
+const optionsOf = ({ record, engine }: Mount) => (engine.singleton ? null : record.options)
 
 /** One mount as `sys/mounts` shows it. */
-export const mountInfo = ({ record, engine }: Mount): Record<string, unknown> => ({
+export const mountInfo = (mount: Mount): Record<string, unknown> => infoOf(mount, mount.record)
+
+const infoOf = (mount: Mount, record: MountRecord): Record<string, unknown> => ({
   accessor: record.accessor,
   config: {
     default_lease_ttl: record.config.default_lease_ttl,
@@ -103,24 +106,24 @@ export const mountInfo = ({ record, engine }: Mount): Record<string, unknown> =>
   description: record.description,
   external_entropy_access: record.externalEntropyAccess,
   local: record.local,
-  options: orNull(record.options),
+  options: optionsOf(mount),
   plugin_version: record.pluginVersion,
   running_plugin_version: '',
   running_sha256: '',
   seal_wrap: record.sealWrap,
-  type: engine.type,
+  type: mount.engine.type,
   uuid: record.uuid,
 })
 
 /** What `tune` shows: effective lifetimes. */
-const tuneInfo = ({ record, facts }: Mount): Record<string, unknown> => ({
-  default_lease_ttl: facts.defaultLeaseTtlSeconds,
-  description: record.description,
-  force_no_cache: record.config.force_no_cache,
-  max_lease_ttl: facts.maxLeaseTtlSeconds,
-  options: orNull(record.options),
-  ...optionalSettings(record.config),
-  ...lockoutInfo(record.config.user_lockout_config),
+const tuneInfo = (mount: Mount): Record<string, unknown> => ({
+  default_lease_ttl: mount.facts.defaultLeaseTtlSeconds,
+  description: mount.record.description,
+  force_no_cache: mount.record.config.force_no_cache,
+  max_lease_ttl: mount.facts.maxLeaseTtlSeconds,
+  options: optionsOf(mount),
+  ...optionalSettings(mount.record.config),
+  ...lockoutInfo(mount.record.config.user_lockout_config),
 })
 
 const lockoutInfo = (config: Readonly<Record<string, unknown>> | undefined): Record<string, unknown> =>

@@ -1,7 +1,11 @@
 // sys/namespaces/*: create, read, list, change, delete, lock, and the seals of those that have one of their own.
+
+import type { NamespaceSeals } from '../barrier/namespace-seal.ts'
+import type { SharesSpec } from '../barrier/shares.ts'
 import type { Mounts } from '../core/mounts.ts'
 import { checkMetadata, currentNamespace, type Namespaces, namespacePathOf } from '../core/namespaces.ts'
-import type { Namespace, NamespaceRecord, Topology } from '../core/topology.ts'
+import { type Namespace, type NamespaceRecord, sealAbove, type Topology } from '../core/topology.ts'
+import { blocksOf, HclError, parseHcl, plainObject } from '../lib/hcl.ts'
 import { isJsonObject, type JsonValue } from '../lib/json.ts'
 import { pageOf } from '../sdk/dispatch.ts'
 import {
@@ -56,8 +60,31 @@ function patchedMetadata(
   return after
 }
 
+/** Reads the seal stanza of a new namespace; 400 when it is none or of another kind than shamir. */
+function sealSpec(text: string, pgpKeys: readonly string[]): SharesSpec {
+  try {
+    const blocks = parseHcl(text)
+      .items.filter((item) => item.keys[0].value === 'seal')
+      .flatMap((item) => blocksOf(item, 1))
+    const [only] = blocks
+    if (!only || blocks.length > 1) throw invalid('seal config must contain exactly one seal stanza')
+    const values = plainObject(only.items)
+    if ((only.labels[0]?.value ?? values['type']) !== 'shamir') throw invalid('namespaces support shamir seals only')
+    return { shares: wholeNumber(values, 'shares'), threshold: wholeNumber(values, 'threshold'), pgpKeys }
+  } catch (error) {
+    if (error instanceof HclError) throw invalid(`unable to parse seal config: ${error.message}`)
+    throw error
+  }
+}
+
+const wholeNumber = (values: Readonly<Record<string, unknown>>, name: string): number => {
+  const number = Number(values[name] ?? 0)
+  if (!Number.isInteger(number)) throw invalid(`value of ${name} parameter must be integer`)
+  return number
+}
+
 /** Operations below `sys/namespaces`, but for those about seals. */
-export function namespaceOperations(namespaces: Namespaces, mounts: Mounts): Operation[] {
+export function namespaceOperations(namespaces: Namespaces, mounts: Mounts, seals: NamespaceSeals): Operation[] {
   const here = async (tx: Reader, context: Context): Promise<{ topology: Topology; namespace: Namespace }> => {
     const topology = await mounts.topology(tx)
     return { topology, namespace: currentNamespace(topology, context.mount.namespace.uuid) }
@@ -154,14 +181,40 @@ export function namespaceOperations(namespaces: Namespaces, mounts: Mounts): Ope
     }),
     one.write({
       summary: 'Create a namespace, or replace its metadata.',
-      input: { custom_metadata: kvpairs('Metadata.').default({}) },
-      output: infoFields,
+      input: {
+        custom_metadata: kvpairs('Metadata.').default({}),
+        seal: str('A seal stanza (HCL or JSON) for keys of its own: `seal "shamir" { shares = 5 threshold = 3 }`.'),
+        pgp_keys: list('PGP keys to encrypt the shares with.').default([]),
+      },
+      output: {
+        ...infoFields,
+        key_shares: list('Shares of the key, told once.'),
+        key_threshold: int('Shares needed.'),
+      },
       async run(input, context) {
         const { topology, namespace } = await here(context.tx, context)
-        const wish = { path: input.path, customMetadata: input.custom_metadata, ownSeal: false, now: context.now }
+        const spec = input.seal ? sealSpec(input.seal, input.pgp_keys) : undefined
+        const wish = {
+          path: input.path,
+          customMetadata: input.custom_metadata,
+          ownSeal: spec !== undefined,
+          now: context.now,
+        }
         const { record, created } = await namespaces.put(context.tx, topology, namespace, wish)
-        if (created) namespaces.fill(context.tx, record.uuid, context.now)
-        return { data: info(record) }
+        if (!created) return { data: info(record) }
+        const shares = spec && (await seals.create(context.tx, record.uuid, spec))
+        const above = spec ? undefined : sealAbove(topology, record.path)
+        if (above) seals.adopt(record.uuid, above.uuid)
+        namespaces.fill(context.tx, record.uuid, context.now)
+        return {
+          data: shares
+            ? {
+                ...info(record),
+                key_shares: shares.keys.map((share) => share.toString('hex')),
+                key_threshold: spec.threshold,
+              }
+            : info(record),
+        }
       },
     }),
     one.patch({

@@ -270,7 +270,7 @@ export function policyOperations(policies: Policies): Operation[] {
 /** What capability operations need: the ACL of a token. Undefined: no such token. */
 export interface AclOf {
   byToken(tx: Reader, token: string, now: number): Promise<Acl | undefined>
-  byAccessor(tx: Reader, accessor: string, now: number): Promise<Acl | undefined>
+  byAccessor(tx: Reader, accessor: string, now: number, namespaceUuid: string): Promise<Acl | undefined>
 }
 
 /** Operations that tell capabilities. */
@@ -299,7 +299,7 @@ export function capabilityOperations(acls: AclOf): Operation[] {
       input: { ...input, accessor: str('The accessor.').required() },
       output,
       run: async ({ accessor, paths, path }, context) => {
-        const acl = await acls.byAccessor(context.tx, accessor, context.now)
+        const acl = await acls.byAccessor(context.tx, accessor, context.now, context.mount.namespace.uuid)
         if (!acl) throw invalid('invalid accessor')
         return answer(acl, paths ?? path, context)
       },

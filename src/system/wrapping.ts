@@ -39,7 +39,6 @@ export function wrappingOperations(wrapping: Wrapping, mounts: Mounts): Operatio
     }),
     path('wrapping/unwrap', {}, 'Opens a wrapped answer.').write({
       summary: 'Give the wrapped answer, once.',
-      public: true,
       optionalToken: true,
       input: token,
       async run(input, context) {
@@ -54,7 +53,6 @@ export function wrappingOperations(wrapping: Wrapping, mounts: Mounts): Operatio
     }),
     path('wrapping/rewrap', {}, 'Wraps a wrapped answer anew.').write({
       summary: 'Give a new wrapping token for the same answer; the old one is dead.',
-      public: true,
       optionalToken: true,
       input: token,
       async run(input, context) {

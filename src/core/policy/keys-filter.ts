@@ -70,7 +70,11 @@ export function compileKeysFilter(template: string): KeysFilter {
     pieces.push(piece(found[1] as string))
     at = action.lastIndex
   }
-  const filter: KeysFilter = (path, key) => pieces.map((one) => one(path, key)).join('')
+  // A LIST may come without the slash that its path has by nature; a key appended to that would name another path.
+  const filter: KeysFilter = (path, key) => {
+    const folder = path.endsWith('/') ? path : `${path}/`
+    return pieces.map((one) => one(folder, key)).join('')
+  }
   if (filter('p/', 'one') === filter('p/', 'two')) throw new SyntaxError('the template must use {{ .key }}')
   return filter
 }

@@ -152,6 +152,7 @@ test('epoch seconds are a time as well', () => {
 
 test('the filter of list answers', () => {
   assert.equal(compileKeysFilter('{{ .path }}{{ .key }}')('kv/a/', 'b'), 'kv/a/b')
+  assert.equal(compileKeysFilter('{{ .path }}{{ .key }}')('kv/a', 'b'), 'kv/a/b')
   assert.equal(
     compileKeysFilter('{{ .path | replace "kv/metadata/" "kv/data/" }}{{.key|lowercase}}-x')('kv/metadata/a/', 'B'),
     'kv/data/a/b-x',

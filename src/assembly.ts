@@ -1,0 +1,306 @@
+// Puts core together: every part with exactly what it needs of the others. No listener, no configuration file, no signal here.
+import { createHmac } from 'node:crypto'
+import type { AuditRoom } from './audit/broker.ts'
+import { auditBroker } from './audit/broker.ts'
+import type { AuditBroker } from './audit/event.ts'
+import type { DeviceConfig } from './audit/options.ts'
+import { auditSigner } from './audit/signer.ts'
+import { Sealed } from './barrier/errors.ts'
+import { createLifecycle, type Lifecycle } from './barrier/lifecycle.ts'
+import type { StaticKey } from './barrier/slots.ts'
+import { cleanupKind, cleanupQueue } from './core/cleanup.ts'
+import { moveEpoch } from './core/epoch.ts'
+import type { Handler } from './core/exchange.ts'
+import { tokenGrants } from './core/grants.ts'
+import { identityStore } from './core/identity/index.ts'
+import { jobRunner } from './core/jobs.ts'
+import { mountTable } from './core/mounts.ts'
+import { namespaceTable } from './core/namespaces.ts'
+import { requestPipeline } from './core/pipeline.ts'
+import { policyStore } from './core/policies.ts'
+import { sessionCache } from './core/sessions.ts'
+import { auditAnchors, auditKeyPath, corsOff } from './core/settings.ts'
+import { coreTables, namespaceRecords } from './core/tables.ts'
+import { rootTokenSpec } from './core/tokens/create.ts'
+import { tokenStore } from './core/tokens/store.ts'
+import { spendUse } from './core/tokens/use.ts'
+import { sealAbove } from './core/topology.ts'
+import { responseWrapping } from './core/wrapping.ts'
+import { cubbyholePrefix } from './engines/cubbyhole/index.ts'
+import { inCidrs } from './lib/cidr.ts'
+import type { Log } from './log.ts'
+import { engineAliases, engines as registered } from './registry.ts'
+import type { Context } from './sdk/context.ts'
+import { findOperation } from './sdk/dispatch.ts'
+import { mountPrefix } from './sdk/engine.ts'
+import { ApiError } from './sdk/errors.ts'
+import { helpFor } from './sdk/help.ts'
+import type { OperationVerb } from './sdk/operation.ts'
+import type { Reader, Storage } from './storage/storage.ts'
+import { identityEngine } from './system/identity.ts'
+import { type ServerFacts, systemEngine } from './system/system.ts'
+import { tokenEngine } from './system/token.ts'
+
+export interface AssemblyOptions {
+  readonly storage: Storage
+  readonly staticKeys: readonly StaticKey[]
+  readonly facts: ServerFacts
+  readonly log: Log
+  readonly defaultLeaseTtlSeconds: number
+  readonly maxLeaseTtlSeconds: number
+  /** Audit devices of the configuration file. */
+  readonly declaredDevices: readonly DeviceConfig[]
+  readonly allowApiAudit: boolean
+  /** Another condition that turns health red; undefined: fine. */
+  readonly now?: () => number
+}
+
+export interface Assembly {
+  readonly lifecycle: Lifecycle
+  readonly handler: Handler
+  /** Opens audit files anew (SIGHUP). */
+  reopenAudit(): Promise<void>
+  /** Ends jobs and audit, then drops the keys. */
+  close(): Promise<void>
+}
+
+/** Assembles a core over a store. It is sealed until the lifecycle unseals it. */
+export function assemble(options: AssemblyOptions): Assembly {
+  const { storage, log, facts } = options
+  const now = options.now ?? Date.now
+  const engines = new Map(registered.map((engine) => [`${engine.kind}:${engine.type}`, engine]))
+  let room: AuditRoom | undefined
+  let declared: readonly DeviceConfig[] = []
+  const audit: AuditBroker = {
+    get enabled() {
+      return room?.enabled ?? false
+    },
+    record: (events) => (room ? room.record(events) : Promise.reject(new Sealed())),
+  }
+
+  const identity = identityStore()
+  const policies = policyStore()
+  const tokens = tokenStore({
+    now,
+    entityPolicies: (tx, entity) => identity.policiesOf(tx, entity),
+    async onRevoke(tx, record) {
+      wrapping.forget(tx, record)
+      const mount = tables.latest?.namespacesByUuid.get(record.namespaceUuid)?.mounts.get('cubbyhole/')
+      if (!mount) return
+      const prefix = mountPrefix(mount.facts) + cubbyholePrefix(record.key)
+      for (const name of await tx.scan(prefix)) tx.delete(prefix + name)
+    },
+  })
+  const tables = coreTables({
+    engines,
+    defaultLeaseTtlSeconds: options.defaultLeaseTtlSeconds,
+    maxLeaseTtlSeconds: options.maxLeaseTtlSeconds,
+    namespaceSealed: (uuid) => lifecycle.namespaces.closed(uuid),
+    async loaded(topology) {
+      await lifecycle.refresh()
+      for (const { record } of topology.namespaces.values()) {
+        const above = sealAbove(topology, record.path)
+        if (above && above.uuid !== record.uuid) lifecycle.namespaces.adopt(record.uuid, above.uuid)
+      }
+      await room?.sync([...declared, ...topology.settings.auditDevices])
+      room?.setHeaders(topology.settings.auditHeaders)
+    },
+  })
+  const wrapping = responseWrapping({
+    find: (tx, token, topology) => tokens.find(tx, token, topology, now(), { spent: true }),
+    create: (tx, { namespace, ttlSeconds, path, policies: names, now: at }) =>
+      tokens.create(tx, {
+        namespace,
+        now: at,
+        policies: names,
+        noDefaultPolicy: true,
+        path,
+        displayName: '',
+        ttlSeconds,
+        explicitMaxTtlSeconds: ttlSeconds,
+        numUses: 1,
+        renewable: false,
+        wrapping: { creationPath: path },
+      }),
+    revoke: (tx, record, at) => tokens.revokeTree(tx, record, at),
+  })
+  const cleanup = cleanupQueue({
+    now,
+    first: async (tx, work, after, at) =>
+      work.kind === 'mount' ? await tokens.clearMount(tx, work, after, at) : undefined,
+    async last(tx, work) {
+      if (work.kind !== 'namespace') return
+      const record = await namespaceRecords.get(tx, work.namespaceUuid)
+      if (record?.ownSeal) await lifecycle.namespaces.remove(tx, work.namespaceUuid)
+      namespaceRecords.delete(tx, work.namespaceUuid)
+      await moveEpoch(tx, 'mounts')
+    },
+  })
+  const mounts = mountTable({ tables, engines, aliases: engineAliases, cleanup })
+  const namespaces = namespaceTable({ mounts, cleanup })
+  const sessions = sessionCache({
+    policies,
+    findToken: (tx, token, topology, at) => tokens.find(tx, token, topology, at),
+    findEntity: (tx, uuid, id) => identity.find(tx, uuid, id),
+    entityPolicies: (tx, entity) => identity.policiesOf(tx, entity),
+    templateIdentity: (tx, entity) => identity.templateIdentity(tx, entity),
+  })
+  const jobs = jobRunner({
+    now,
+    handlers: new Map([...tokens.handlers, [cleanupKind, cleanup.handler]]),
+    log: (level, message, more) => log[level](more, message),
+  })
+
+  const openAudit = async (): Promise<void> => {
+    const pkcs8 = await lifecycle.barrier.update(async (tx) => {
+      const entry = await tx.get(auditKeyPath)
+      if (entry) return entry.value
+      const made = auditSigner().exportPrivate()
+      tx.put(auditKeyPath, made)
+      return made
+    })
+    // A declared device keeps its salt over restarts although it has no record.
+    declared = options.declaredDevices.map((device) => ({
+      ...device,
+      salt: createHmac('sha256', pkcs8).update(`salt/${device.path}`).digest('hex'),
+    }))
+    room = auditBroker({
+      now,
+      signer: auditSigner(pkcs8),
+      logger: log,
+      anchors: {
+        load: async (device) =>
+          (await lifecycle.barrier.view((tx) => auditAnchors(device).all(tx))).map(({ value }) => value),
+        save: (device, anchor) =>
+          lifecycle.barrier.update(async (tx) => auditAnchors(device).put(tx, anchor.chain, anchor)),
+        remove: (device, chain) => lifecycle.barrier.update(async (tx) => auditAnchors(device).delete(tx, chain)),
+      },
+    })
+  }
+  const lifecycle = createLifecycle({
+    storage,
+    staticKeys: options.staticKeys,
+    now,
+    ports: {
+      async createRootToken(tx, why) {
+        if (why === 'init') namespaces.fill(tx, 'root', now())
+        return (await tokens.create(tx, rootTokenSpec({ id: 'root', uuid: 'root', path: '' }, now()))).token
+      },
+      moveEpoch: (tx) => moveEpoch(tx, 'mounts'),
+      async onUnseal() {
+        await openAudit()
+        await lifecycle.barrier.view((tx) => tables.current(tx))
+        jobs.start(lifecycle.barrier)
+        log.info('unsealed')
+      },
+      async onSeal() {
+        await jobs.stop()
+        await room?.close()
+        room = undefined
+        tables.clear()
+        sessions.clear()
+        policies.clear()
+        tokens.clear()
+        log.info('sealed')
+      },
+      warn: (message, cause) => log.warn({ cause: String(cause) }, message),
+    },
+  })
+
+  const aclOfToken = async (tx: Reader, token: string, at: number) =>
+    token === '' ? undefined : (await sessions.of(tx, await tables.current(tx), token, at))?.acl
+  const system = systemEngine({
+    lifecycle,
+    mounts,
+    namespaces,
+    policies,
+    wrapping,
+    facts,
+    declaredDevices: options.declaredDevices,
+    allowApiAudit: options.allowApiAudit,
+    acls: {
+      byToken: aclOfToken,
+      async byAccessor(tx, accessor, at, namespaceUuid) {
+        const topology = await tables.current(tx)
+        const found = await tokens.findByAccessor(tx, accessor, namespaceUuid, topology, at)
+        return found && (await sessions.ofFound(tx, topology, found))?.acl
+      },
+    },
+    aclOf: (tx: Reader, context: Context) => aclOfToken(tx, context.caller.token, context.now),
+    auditRoom: () => {
+      if (!room) throw new Sealed()
+      return room
+    },
+    health: () => room?.health(),
+  })
+  const add = (engine: ReturnType<typeof systemEngine>) => engines.set(`${engine.kind}:${engine.type}`, engine)
+  add(system)
+  add(identityEngine({ identity, topology: (tx) => tables.current(tx) }))
+  add(
+    tokenEngine({
+      store: tokens,
+      identity,
+      topology: (tx) => tables.current(tx),
+      policyExists: (tx, namespaceUuid, name) => policies.exists(tx, namespaceUuid, name),
+    }),
+  )
+
+  const systemVariant = system.variant({})
+  /** Only a few paths of `sys` take bytes; everything else is JSON. */
+  const bodyKind: Handler['bodyKind'] = (method, path) => {
+    const at = path.indexOf('sys/')
+    if (at < 0 || (method !== 'POST' && method !== 'PUT')) return 'json'
+    return systemVariant.routes.match(path.slice(at + 4))?.value.byVerb.write?.rawBody ?? 'json'
+  }
+  const handle = requestPipeline({
+    storage: lifecycle.barrier,
+    tables,
+    sessions,
+    audit,
+    now,
+    grants: tokenGrants({ tokens, identity, wrapping }),
+    inCidrs,
+    spendUse,
+    endToken: (tx, found, at) => tokens.endUse(tx, found, at),
+    help: (p) => ({
+      raw: {
+        body: JSON.stringify(
+          helpFor(
+            {
+              path: p.mount?.facts.path ?? '',
+              engine: p.mount?.engine ?? system,
+              variant: p.mount?.variant ?? systemVariant,
+            },
+            p.below,
+            facts.apiVersion,
+          ),
+        ),
+        contentType: 'application/json',
+      },
+    }),
+    lifecycle(request) {
+      if (!request.path.startsWith('sys/') || request.verb === 'help') return undefined
+      try {
+        const found = findOperation(systemVariant, request.verb as OperationVerb, request.path.slice(4))
+        return found.operation.lifecycle ? found : undefined
+      } catch (error) {
+        if (error instanceof ApiError) return undefined
+        throw error
+      }
+    },
+    isSealedError: (error) => error instanceof Sealed,
+    namespaceSealed: (uuid) => lifecycle.namespaces.closed(uuid),
+    log: (level, message, more) => log[level](more, message),
+  })
+
+  return {
+    lifecycle,
+    handler: { handle, cors: () => tables.latest?.settings.cors ?? corsOff, bodyKind },
+    reopenAudit: async () => await room?.reopen(),
+    async close() {
+      await jobs.stop()
+      await room?.close()
+      await lifecycle.close()
+    },
+  }
+}

@@ -1,0 +1,11 @@
+// Which Coffer this is. The version is package.json's, read once; the API level is what servers of this version report.
+import { readFileSync } from 'node:fs'
+
+const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+
+/** Coffer's own version, without a leading `v`. */
+export const cofferVersion: string = manifest.version
+/** The level of Vault's API that this version speaks. */
+export const apiLevel = '1.21.5'
+/** The line that `coffer version` prints; its second word is `vX.Y.Z`, which test harnesses of clients read. */
+export const versionLine = `Coffer v${cofferVersion} (API ${apiLevel})`

@@ -1,0 +1,112 @@
+// The server's log: pino lines to standard error or a file that rotates. It never gets request data, tokens or keys: callers pass facts
+// by name, and names that could hold a secret are cut out here once more.
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  statSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs'
+import path from 'node:path'
+import pino from 'pino'
+
+export interface LogOptions {
+  /** trace, debug, info, warn, error, off. */
+  readonly level: string
+  readonly format: 'standard' | 'json'
+  /** A file, or a folder (then `coffer.log` in it); undefined: standard error. */
+  readonly file?: string | undefined
+  /** Bytes after which a new file is begun; 0: never. */
+  readonly rotateBytes?: number
+  /** Seconds after which a new file is begun; 0: never. */
+  readonly rotateSeconds?: number
+  /** Old files kept; 0: all. -1: none. */
+  readonly rotateMaxFiles?: number
+}
+
+export type Log = pino.Logger & { reopen(): void }
+
+const secretNames = ['token', 'clientToken', 'password', 'key', 'secret', 'authorization', 'data', 'body', 'value']
+const levels: Readonly<Record<number, string>> = {
+  10: 'TRACE',
+  20: 'DEBUG',
+  30: 'INFO',
+  40: 'WARN',
+  50: 'ERROR',
+  60: 'FATAL',
+}
+
+interface Sink {
+  write(line: string): void
+  reopen(): void
+}
+
+/** Appends to a file of mode 0600 and begins a new one when it is too large or too old. */
+function rotatingFile(target: string, options: LogOptions): Sink {
+  const file = existsSync(target) && statSync(target).isDirectory() ? path.join(target, 'coffer.log') : target
+  const open = () => openSync(file, 'a', 0o600)
+  let fd = open()
+  let bytes = fstatSync(fd).size
+  let since = Date.now()
+  const prune = () => {
+    const keep = options.rotateMaxFiles ?? 0
+    if (keep === 0) return
+    const { dir, name, ext } = path.parse(file)
+    const old = readdirSync(dir || '.')
+      .filter((one) => one.startsWith(`${name}-`) && one.endsWith(ext))
+      .sort()
+    for (const one of old.slice(0, Math.max(0, old.length - Math.max(0, keep)))) unlinkSync(path.join(dir, one))
+  }
+  const rotate = () => {
+    const { dir, name, ext } = path.parse(file)
+    closeSync(fd)
+    renameSync(file, path.join(dir, `${name}-${new Date().toISOString().replace(/[:.]/g, '')}${ext}`))
+    fd = open()
+    bytes = 0
+    since = Date.now()
+    prune()
+  }
+  return {
+    write(line) {
+      const tooLarge = (options.rotateBytes ?? 0) > 0 && bytes + line.length > (options.rotateBytes ?? 0)
+      const tooOld = (options.rotateSeconds ?? 0) > 0 && Date.now() - since > (options.rotateSeconds ?? 0) * 1000
+      if (bytes > 0 && (tooLarge || tooOld)) rotate()
+      bytes += writeSync(fd, line)
+    },
+    reopen() {
+      closeSync(fd)
+      fd = open()
+      bytes = fstatSync(fd).size
+    },
+  }
+}
+
+/** One line for people: time, level, text, then the facts as name=value. */
+function standardLine(json: string): string {
+  const { level, time, msg, ...facts } = JSON.parse(json) as Record<string, unknown> & {
+    level: number
+    time: number
+    msg?: string
+  }
+  const rest = Object.entries(facts).map(
+    ([name, value]) =>
+      ` ${name}=${typeof value === 'string' && /^[\w./:@-]+$/.test(value) ? value : JSON.stringify(value)}`,
+  )
+  return `${new Date(time).toISOString()} [${levels[level] ?? level}] ${msg ?? ''}${rest.join('')}\n`
+}
+
+/** Opens the log; throws when the file cannot be opened. */
+export function openLog(options: LogOptions): Log {
+  const sink: Sink = options.file
+    ? rotatingFile(options.file, options)
+    : { write: (line) => void process.stderr.write(line), reopen() {} }
+  const stream = { write: (line: string) => sink.write(options.format === 'json' ? line : standardLine(line)) }
+  const level = options.level === 'off' ? 'silent' : options.level
+  const paths = secretNames.flatMap((name) => [name, `*.${name}`])
+  const log = pino({ level, base: null, redact: { paths, censor: '[redacted]' } }, stream)
+  return Object.assign(log, { reopen: () => sink.reopen() })
+}

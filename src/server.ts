@@ -1,0 +1,137 @@
+// The composition root of a server process: configuration -> storage -> core -> listeners, and the signals. The only file that sees all rooms.
+import { createHash } from 'node:crypto'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+import path from 'node:path'
+import { type Assembly, assemble } from './assembly.ts'
+import type { DeviceConfig } from './audit/options.ts'
+import { readStaticKeys, type StaticKey } from './barrier/slots.ts'
+import { cofferVersion } from './cli/version.ts'
+import type { ListenerSettings, SealSettings, ServerConfig } from './config/server-config.ts'
+import { type HttpServer, startListeners } from './http/listener.ts'
+import type { Log } from './log.ts'
+import { memoryStorage } from './storage/memory.ts'
+import { sqliteStorage } from './storage/sqlite.ts'
+import type { Storage } from './storage/storage.ts'
+
+export interface RunningServer {
+  readonly assembly: Assembly
+  readonly http: HttpServer
+  /** Address for people: the first listener's. */
+  readonly url: string
+  /** SIGHUP: certificates, audit files and the log are opened anew. */
+  reload(): Promise<void>
+  /** Lets requests under way finish, then closes everything in order. */
+  stop(): Promise<void>
+}
+
+/** Milliseconds that requests under way are given at stop. */
+const graceMs = 10_000
+
+const openStorage = async (config: ServerConfig): Promise<Storage> => {
+  if (!config.storage || config.storage.type === 'inmem' || !config.storage.file) return memoryStorage()
+  mkdirSync(path.dirname(path.resolve(config.storage.file)), { recursive: true, mode: 0o700 })
+  return await sqliteStorage({ path: config.storage.file })
+}
+
+const staticKeysOf = (seals: readonly SealSettings[]): StaticKey[] =>
+  seals.flatMap((seal) =>
+    seal.kind === 'static' && !seal.disabled
+      ? readStaticKeys({
+          kind: 'static',
+          currentKey: seal.currentKey.reveal(),
+          currentKeyId: seal.currentKeyId,
+          ...(seal.previousKey && seal.previousKeyId
+            ? { previousKey: seal.previousKey.reveal(), previousKeyId: seal.previousKeyId }
+            : {}),
+        })
+      : [],
+  )
+
+/** Devices of the configuration; each gets its salt from a secret of the store at unseal. */
+const declaredDevices = (config: ServerConfig): DeviceConfig[] =>
+  config.audits.map((audit) => ({
+    path: audit.path,
+    type: audit.type,
+    description: audit.description,
+    options: audit.options,
+    local: audit.local,
+    accessor: `audit_${audit.type}_${createHash('sha256').update(audit.path).digest('hex').slice(0, 8)}`,
+    salt: '',
+    declared: true,
+  }))
+
+const urlOf = (config: ServerConfig, http: HttpServer): string => {
+  const first = http.addresses[0]
+  const listener = config.listeners[0]
+  if (!first) return ''
+  return first.type === 'unix'
+    ? `unix://${first.address}`
+    : `${listener?.tls.disable ? 'http' : 'https'}://${first.address}`
+}
+
+/** Starts a server; rejects with a clear error when a part cannot be opened, leaving nothing open. */
+export async function startServer(config: ServerConfig, log: Log): Promise<RunningServer> {
+  const storage = await openStorage(config)
+  let assembly: Assembly | undefined
+  try {
+    assembly = assemble({
+      storage,
+      staticKeys: staticKeysOf(config.seals),
+      log,
+      defaultLeaseTtlSeconds: config.defaultLeaseTtlSeconds,
+      maxLeaseTtlSeconds: config.maxLeaseTtlSeconds,
+      declaredDevices: declaredDevices(config),
+      allowApiAudit: config.unsafeAllowApiAuditCreation,
+      facts: {
+        apiVersion: config.apiVersion,
+        cofferVersion,
+        clusterName: config.clusterName,
+        hostname: hostname(),
+        apiAddress: config.apiAddr,
+        clusterAddress: config.clusterAddr,
+      },
+    })
+    await assembly.lifecycle.autoUnseal()
+    const http = await startListeners(config.listeners as readonly ListenerSettings[], assembly.handler, { log })
+    return running(config, log, storage, assembly, http)
+  } catch (error) {
+    await assembly?.close()
+    await storage.close()
+    throw error
+  }
+}
+
+function running(
+  config: ServerConfig,
+  log: Log,
+  storage: Storage,
+  assembly: Assembly,
+  http: HttpServer,
+): RunningServer {
+  if (config.pidFile) writeFileSync(config.pidFile, `${process.pid}\n`, { mode: 0o644 })
+  let stopping: Promise<void> | undefined
+  const stop = async (): Promise<void> => {
+    await http.close(graceMs)
+    await assembly.close()
+    await storage.close()
+    if (config.pidFile) rmSync(config.pidFile, { force: true })
+  }
+  return {
+    assembly,
+    http,
+    url: urlOf(config, http),
+    async reload() {
+      log.reopen()
+      await assembly.reopenAudit()
+      await http
+        .reload()
+        .catch((error: unknown) => log.error({ error: String(error) }, 'certificates were not reloaded'))
+      log.info('reloaded')
+    },
+    stop() {
+      stopping ??= stop()
+      return stopping
+    },
+  }
+}

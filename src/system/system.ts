@@ -1,0 +1,69 @@
+// The `sys` engine: all its operations in one list, each group in a file of its own.
+import type { AuditHealth, AuditRoom } from '../audit/broker.ts'
+import type { DeviceConfig } from '../audit/options.ts'
+import type { Lifecycle } from '../barrier/lifecycle.ts'
+import type { Mounts } from '../core/mounts.ts'
+import type { Namespaces } from '../core/namespaces.ts'
+import type { Policies } from '../core/policies.ts'
+import type { Acl } from '../core/policy/acl.ts'
+import type { Wrapping } from '../core/wrapping.ts'
+import type { Context } from '../sdk/context.ts'
+import { type Engine, engine } from '../sdk/engine.ts'
+import type { Reader } from '../storage/storage.ts'
+import { auditOperations } from './audit.ts'
+import { internalOperations } from './internal.ts'
+import { mountOperations } from './mounts.ts'
+import { namespaceSealOperations } from './namespace-seals.ts'
+import { namespaceOperations } from './namespaces.ts'
+import { type AclOf, capabilityOperations, policyOperations } from './policies.ts'
+import { type SealFacts, sealOperations } from './seal.ts'
+import { toolsOperations } from './tools.ts'
+import { wrappingOperations } from './wrapping.ts'
+
+/** What a server says of itself. */
+export type ServerFacts = SealFacts
+
+export interface SystemPorts {
+  readonly lifecycle: Lifecycle
+  readonly mounts: Mounts
+  readonly namespaces: Namespaces
+  readonly policies: Policies
+  readonly wrapping: Wrapping
+  readonly acls: AclOf
+  readonly facts: ServerFacts
+  readonly declaredDevices: readonly DeviceConfig[]
+  readonly allowApiAudit: boolean
+  /** The ACL of the caller; undefined without a good token. */
+  aclOf(tx: Reader, context: Context): Promise<Acl | undefined>
+  auditRoom(): AuditRoom
+  health(): AuditHealth | undefined
+}
+
+/** Assembles the engine behind `sys/`. */
+export function systemEngine(ports: SystemPorts): Engine {
+  const { mounts, namespaces, policies, wrapping, lifecycle } = ports
+  return engine({
+    type: 'system',
+    kind: 'secret',
+    summary: 'The server itself: seal, mounts, policies, namespaces, audit, wrapping, tools.',
+    scope: 'core',
+    singleton: true,
+    operations: [
+      ...sealOperations(lifecycle, ports.facts, () => ports.health()?.ok ?? true),
+      ...mountOperations(mounts),
+      ...policyOperations(policies),
+      ...capabilityOperations(ports.acls),
+      ...namespaceOperations(namespaces, mounts, lifecycle.namespaces),
+      ...namespaceSealOperations(namespaces, mounts, lifecycle.namespaces),
+      ...wrappingOperations(wrapping, mounts),
+      ...auditOperations({
+        room: ports.auditRoom,
+        mounts,
+        declared: ports.declaredDevices,
+        allowApi: ports.allowApiAudit,
+      }),
+      ...internalOperations({ mounts, aclOf: ports.aclOf, version: ports.facts.apiVersion }),
+      ...toolsOperations,
+    ],
+  })
+}
