@@ -42,22 +42,32 @@ export const freePort = (): Promise<number> =>
 
 export const newFolder = (): string => mkdtempSync(path.join(os.tmpdir(), 'coffer-test-'))
 
-/** A server's configuration over SQLite that unseals itself; `extra` is more HCL. */
-export function writeConfig(folder: string, port: number, extra = ''): string {
+/** A server's configuration over SQLite that unseals itself, unless `shamir`; `extra` is more HCL, `listener` more of the listener. */
+export function writeConfig(
+  folder: string,
+  port: number,
+  options: {
+    readonly extra?: string
+    readonly listener?: string
+    readonly shamir?: boolean
+    readonly key?: string
+  } = {},
+): string {
   const file = path.join(folder, 'coffer.hcl')
-  const key = Buffer.alloc(32, 7).toString('base64')
+  const seal = `seal "static" {
+  current_key_id = "test"
+  current_key = "${options.key ?? Buffer.alloc(32, 7).toString('base64')}"
+}`
   writeFileSync(
     file,
     `storage "sqlite" { path = "${folder}/coffer.db" }
 listener "tcp" {
   address = "127.0.0.1:${port}"
   tls_disable = true
+  ${options.listener ?? ''}
 }
-seal "static" {
-  current_key_id = "test"
-  current_key = "${key}"
-}
-${extra}
+${options.shamir ? '' : seal}
+${options.extra ?? ''}
 `,
     { mode: 0o600 },
   )
@@ -167,28 +177,50 @@ export async function startDev(args: readonly string[] = []): Promise<ServerProc
   return server
 }
 
+export interface DurableOptions {
+  /** More configuration. */
+  readonly extra?: string
+  /** Folder, port and token of an earlier server, to start it again. */
+  readonly folder?: string
+  readonly port?: number
+  readonly rootToken?: string
+  /** What to start the server under (`taskset -c 0`). */
+  readonly command?: readonly string[]
+  /** More arguments of `coffer server`. */
+  readonly args?: readonly string[]
+  readonly env?: Record<string, string>
+  /** Another static key (base64). */
+  readonly key?: string
+  /** False: the store is left as it is. */
+  readonly initialize?: boolean
+  /** False: nobody waits until an earlier store is unsealed. */
+  readonly wait?: boolean
+}
+
 /** A server over SQLite, initialised and unsealed by its static key; give `folder`, `port` and token of an earlier one to start it again. */
-export async function startDurable(
-  options: { extra?: string; folder?: string; port?: number; rootToken?: string; command?: readonly string[] } = {},
-): Promise<ServerProcess> {
+export async function startDurable(options: DurableOptions = {}): Promise<ServerProcess> {
   const port = options.port ?? (await freePort())
   const folder = options.folder ?? newFolder()
-  const file = writeConfig(folder, port, options.extra)
+  const { extra = '' } = options
+  const file = writeConfig(folder, port, { extra, ...(options.key ? { key: options.key } : {}) })
   const start = (rootToken: string) =>
     startProcess({
-      args: [`-config=${file}`],
+      args: [`-config=${file}`, ...(options.args ?? [])],
       port,
       folder,
       rootToken,
+      ...(options.env ? { env: options.env } : {}),
       ...(options.command ? { command: options.command } : {}),
     })
   if (options.rootToken) {
     const server = await start(options.rootToken)
+    if (options.wait === false) return server
     for (const limit = Date.now() + 20_000; (await server.call('GET', 'sys/health')).status !== 200; await pause(10))
       if (Date.now() > limit) throw new Error(`the server does not unseal itself:\n${server.output()}`)
     return server
   }
   const server = await start('')
+  if (options.initialize === false) return server
   const init = await server.call('PUT', 'sys/init', { recovery_shares: 1, recovery_threshold: 1 })
   if (init.status !== 200) throw new Error(`init: ${init.status} ${JSON.stringify(init.body)}`)
   const { root_token: rootToken } = init.body as { root_token: string }
@@ -198,4 +230,15 @@ export async function startDurable(
     call: (method, at, body, headers) =>
       request(server.url, headers?.['x-vault-token'] ?? rootToken, method, at, body, headers),
   }
+}
+
+/** A server over SQLite with Shamir's seal: not initialised, or sealed when the folder is an earlier one's. */
+export async function startShamir(
+  options: { extra?: string; listener?: string; folder?: string; port?: number } = {},
+): Promise<ServerProcess> {
+  const port = options.port ?? (await freePort())
+  const folder = options.folder ?? newFolder()
+  const { extra = '', listener = '' } = options
+  const file = writeConfig(folder, port, { extra, listener, shamir: true })
+  return await startProcess({ args: [`-config=${file}`], port, folder })
 }

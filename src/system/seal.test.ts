@@ -145,7 +145,7 @@ test('leader, ha-status and key-status', async () => {
   const { call, context } = await open()
   assert.equal((await call('read', 'leader')).body.ha_enabled, false)
   const [node] = (await call('read', 'ha-status')).body.nodes
-  assert.deepEqual([node.hostname, node.active_node, node.version], ['here', true, '1.21.5'])
+  assert.deepEqual([node.api_address, node.active_node, node.version], ['http://127.0.0.1:8200', true, '1.21.5'])
   const before = (await call('read', 'key-status')).body
   assert.equal(before.term, 1)
   assert.equal(typeof before.encryptions, 'number')

@@ -13,7 +13,7 @@ export interface SealFacts {
   readonly apiVersion: string
   /** Coffer's own version. */
   readonly cofferVersion: string
-  /** Name of the cluster; "" takes one made from the store's id. */
+  /** Name of the cluster; "" takes one made from the store's id, the same on every node and after every start. */
   readonly clusterName: string
   readonly hostname: string
   readonly apiAddress: string
