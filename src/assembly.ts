@@ -25,6 +25,7 @@ import { rootTokenSpec } from './core/tokens/create.ts'
 import { tokenStore } from './core/tokens/store.ts'
 import { spendUse } from './core/tokens/use.ts'
 import { sealAbove } from './core/topology.ts'
+import { trafficGate } from './core/traffic.ts'
 import { responseWrapping } from './core/wrapping.ts'
 import { cubbyholePrefix } from './engines/cubbyhole/index.ts'
 import { inCidrs } from './lib/cidr.ts'
@@ -64,6 +65,9 @@ export interface Assembly {
   close(): Promise<void>
 }
 
+/** Milliseconds that requests under way are given when the store is sealed. */
+const sealGraceMs = 2_000
+
 /** Assembles a core over a store. It is sealed until the lifecycle unseals it. */
 export function assemble(options: AssemblyOptions): Assembly {
   const { storage, log, facts } = options
@@ -78,6 +82,7 @@ export function assemble(options: AssemblyOptions): Assembly {
     record: (events) => (room ? room.record(events) : Promise.reject(new Sealed())),
   }
 
+  const traffic = trafficGate(() => new Sealed())
   const identity = identityStore()
   const policies = policyStore()
   const tokens = tokenStore({
@@ -191,9 +196,11 @@ export function assemble(options: AssemblyOptions): Assembly {
         await openAudit()
         await lifecycle.barrier.view((tx) => tables.current(tx))
         jobs.start(lifecycle.barrier)
+        traffic.open()
         log.info('unsealed')
       },
       async onSeal() {
+        await traffic.close(sealGraceMs)
         await jobs.stop()
         await room?.close()
         room = undefined
@@ -232,6 +239,7 @@ export function assemble(options: AssemblyOptions): Assembly {
       return room
     },
     health: () => room?.health(),
+    namespaceSealChanged: () => tables.clear(),
   })
   const add = (engine: ReturnType<typeof systemEngine>) => engines.set(`${engine.kind}:${engine.type}`, engine)
   add(system)
@@ -257,6 +265,7 @@ export function assemble(options: AssemblyOptions): Assembly {
     tables,
     sessions,
     audit,
+    traffic,
     now,
     grants: tokenGrants({ tokens, identity, wrapping }),
     inCidrs,

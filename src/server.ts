@@ -8,6 +8,8 @@ import type { DeviceConfig } from './audit/options.ts'
 import { readStaticKeys, type StaticKey } from './barrier/slots.ts'
 import { cofferVersion } from './cli/version.ts'
 import type { ListenerSettings, SealSettings, ServerConfig } from './config/server-config.ts'
+import type { Handler } from './core/exchange.ts'
+import type { ListenerConfig } from './http/limits.ts'
 import { type HttpServer, startListeners } from './http/listener.ts'
 import type { Log } from './log.ts'
 import { memoryStorage } from './storage/memory.ts'
@@ -61,6 +63,43 @@ const declaredDevices = (config: ServerConfig): DeviceConfig[] =>
     declared: true,
   }))
 
+/** What the whole server says goes for listeners that say nothing themselves. */
+const listenerOf = (config: ServerConfig, listener: ListenerSettings): ListenerConfig => ({
+  ...listener,
+  maxRequestDurationSeconds: listener.maxRequestDurationSeconds ?? config.defaultMaxRequestDurationSeconds,
+  ...(config.enableResponseHeaderHostname
+    ? {
+        customResponseHeaders: {
+          ...listener.customResponseHeaders,
+          default: { ...listener.customResponseHeaders?.['default'], 'X-Vault-Hostname': [hostname()] },
+        },
+      }
+    : {}),
+})
+
+const requestLevels = ['trace', 'debug', 'info', 'warn', 'error'] as const
+
+/** Logs one line for each finished request, at debug unless `log_requests_level` says otherwise. Nothing is added where that is not logged. */
+function logged(handler: Handler, log: Log, wanted: string): Handler {
+  const level = requestLevels.find((one) => one === wanted) ?? 'debug'
+  if (wanted === 'off' || !log.isLevelEnabled(level)) return handler
+  return {
+    cors: () => handler.cors(),
+    bodyKind: (method, at) => handler.bodyKind(method, at),
+    async handle(request) {
+      const began = performance.now()
+      const response = await handler.handle(request)
+      const { id: requestId, method, path: at, namespace, remoteAddress } = request
+      const milliseconds = Math.round((performance.now() - began) * 1000) / 1000
+      log[level](
+        { requestId, method, path: at, namespace, status: response.status, milliseconds, remoteAddress },
+        'request',
+      )
+      return response
+    },
+  }
+}
+
 const urlOf = (config: ServerConfig, http: HttpServer): string => {
   const first = http.addresses[0]
   const listener = config.listeners[0]
@@ -93,7 +132,11 @@ export async function startServer(config: ServerConfig, log: Log): Promise<Runni
       },
     })
     await assembly.lifecycle.autoUnseal()
-    const http = await startListeners(config.listeners as readonly ListenerSettings[], assembly.handler, { log })
+    const http = await startListeners(
+      config.listeners.map((listener) => listenerOf(config, listener)),
+      logged(assembly.handler, log, config.logRequestsLevel),
+      { log },
+    )
     return running(config, log, storage, assembly, http)
   } catch (error) {
     await assembly?.close()

@@ -1,13 +1,25 @@
 // The barrier: a Storage whose values are ciphertext below. Keys, versions and ranges pass through as they are. What lies
 // under `seal/` in the store below (slots, wrapped keyring, counters) is not reachable through it.
-import type { Entry, ListOptions, Mark, Reader, Storage, Writer } from '../storage/storage.ts'
+import {
+  type Entry,
+  type ListOptions,
+  type Mark,
+  type Reader,
+  type Storage,
+  ValueTooLarge,
+  valueBytesMax,
+  type Writer,
+} from '../storage/storage.ts'
 import { Sealed, Undecryptable } from './errors.ts'
-import type { Keyring, Term } from './keyring.ts'
+import { encryptionOverhead, type Keyring, type Term } from './keyring.ts'
 
 /** Prefix of the records that lie in clear below the barrier. */
 export const clearPrefix = 'seal/'
 /** Prefix below which a namespace may have a keyring of its own: `ns/<uuid>/`. */
 export const namespacePrefix = 'ns/'
+
+/** Bytes a value may have above the barrier: what storage takes, less what encryption adds. */
+export const plaintextBytesMax = valueBytesMax - encryptionOverhead
 
 /** Where keys come from. `keyring` is undefined while sealed. */
 export interface KeySource {
@@ -153,6 +165,8 @@ class BarrierTransaction implements BarrierWriter {
 
   put(key: string, value: Uint8Array): void {
     const source = this.#sourceOf(key)
+    if (value.length > plaintextBytesMax)
+      throw new ValueTooLarge(`the value has ${value.length} bytes, the limit is ${plaintextBytesMax}`)
     const keyring = this.#keys(source)
     const term = keyring.parts.active
     if (!this.#used) this.#used = [{ source, term }]

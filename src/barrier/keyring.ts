@@ -61,10 +61,12 @@ interface KeyringHeader {
 
 const headerBytes = 5
 const formatVersion = 1
+/** Bytes an encrypted value is longer than what it holds. */
+export const encryptionOverhead = headerBytes + boxOverhead
 
 /** Term number of an encrypted value; undefined when it is no value of this format. */
 export function termOf(value: Uint8Array): number | undefined {
-  if (value.length < headerBytes + boxOverhead || value[0] !== formatVersion) return undefined
+  if (value.length < encryptionOverhead || value[0] !== formatVersion) return undefined
   return (
     (((value[1] as number) << 24) |
       ((value[2] as number) << 16) |

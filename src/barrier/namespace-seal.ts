@@ -149,8 +149,8 @@ export function createNamespaceSeals(barrier: Barrier, now: () => number): Names
     },
 
     adopt(childUuid, parentUuid) {
-      const parent = scopes.get(parentUuid)
-      if (!parent) return
+      // A parent this process has not heard of yet is sealed here, and so is the child.
+      const parent = known(parentUuid, false)
       parent.children.add(childUuid)
       barrier.attachKeyring(prefixOf(childUuid), parent.scope)
     },

@@ -59,8 +59,8 @@ export const serverSection = section({
       '90s',
     ),
     disableMlock: bool('disable_mlock', 'Accepted. Coffer does not lock memory: encrypt or switch off swap.', true),
-    cacheSize: whole('cache_size', 'Number of records kept decrypted in memory; 0 is the default of the storage.', 0),
-    disableCache: bool('disable_cache', 'Read every record from storage.', false),
+    cacheSize: whole('cache_size', 'Accepted; Coffer keeps no decrypted records in memory.', 0),
+    disableCache: bool('disable_cache', 'Accepted; every record is read from storage.', false),
     disableClustering: bool('disable_clustering', 'Accepted; nodes of Coffer do not talk to each other.', false),
     disableSealwrap: bool('disable_sealwrap', 'Accepted; all data is encrypted under the same keyring.', false),
     apiVersion: text(
@@ -70,8 +70,8 @@ export const serverSection = section({
     ),
     pluginDirectory: text('plugin_directory', 'Shown, not used: Coffer runs no external plugins.', ''),
     pidFile: text('pid_file', 'File that holds the process id while the server runs.', ''),
-    rawStorageEndpoint: bool('raw_storage_endpoint', 'Serve `sys/raw`, which shows decrypted storage.', false),
-    introspectionEndpoint: bool('introspection_endpoint', 'Serve `sys/internal/inspect`.', false),
+    rawStorageEndpoint: bool('raw_storage_endpoint', 'Accepted; `sys/raw` is not served yet.', false),
+    introspectionEndpoint: bool('introspection_endpoint', 'Accepted; `sys/internal/inspect` is not served yet.', false),
     enableResponseHeaderHostname: bool('enable_response_header_hostname', 'Send `X-Vault-Hostname`.', false),
     enableResponseHeaderRaftNodeId: bool('enable_response_header_raft_node_id', 'Accepted; there is no raft.', false),
     impreciseLeaseRoleTracking: bool('imprecise_lease_role_tracking', 'Accepted; lease counts are exact.', false),
@@ -281,9 +281,13 @@ export const listenerTelemetrySection = section({
   title: '`telemetry` in a listener',
   help: 'Who may read metrics on this listener.',
   keys: {
-    unauthenticatedMetricsAccess: bool('unauthenticated_metrics_access', 'Serve `sys/metrics` without a token.', false),
-    metricsOnly: bool('metrics_only', 'Serve nothing but metrics.', false),
-    disallowMetrics: bool('disallow_metrics', 'Serve no metrics.', false),
+    unauthenticatedMetricsAccess: bool(
+      'unauthenticated_metrics_access',
+      'Accepted; metrics are not served yet.',
+      false,
+    ),
+    metricsOnly: bool('metrics_only', 'Accepted; metrics are not served yet.', false),
+    disallowMetrics: bool('disallow_metrics', 'Accepted; metrics are not served yet.', false),
   },
   ignored: { metrics_path: 'metrics are at /v1/sys/metrics' },
 })
@@ -293,7 +297,7 @@ export const listenerProfilingSection = section({
   title: '`profiling` in a listener',
   help: 'Who may profile the server on this listener.',
   keys: {
-    unauthenticatedPprofAccess: bool('unauthenticated_pprof_access', 'Serve `sys/pprof` without a token.', false),
+    unauthenticatedPprofAccess: bool('unauthenticated_pprof_access', 'Accepted; there is no `sys/pprof`.', false),
   },
   ignored: { unauthenticated_in_flight_request_access: 'requests under way are shown to operators only' },
 })

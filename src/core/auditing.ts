@@ -5,18 +5,35 @@ import type { Envelope } from './envelope.ts'
 import type { Progress } from './progress.ts'
 
 const rootFacts = { id: 'root', path: '' }
+type Granting = AuditEvent['granting']
+const nobody: Granting = []
+// The audit room keeps what it makes of these objects by their identity: one object for one thing, for as long as it lives.
+const granted = new WeakMap<object, Granting>()
+
+function grantingOf(p: Progress): Granting {
+  const origins = p.verdict?.granting
+  if (!origins || origins.length === 0) return nobody
+  let known = granted.get(origins)
+  if (!known) {
+    known = origins.map(({ name, namespacePath }) => ({
+      name,
+      namespaceId: p.topology.namespaces.get(namespacePath)?.record.id ?? 'root',
+      type: name === '' ? '' : 'acl',
+    }))
+    granted.set(origins, known)
+  }
+  return known
+}
 
 const requestOf = (p: Progress): AuditRequest => {
   const { request, session } = p
-  const namespace = p.namespace ? { id: p.namespace.record.id, path: p.namespace.record.path } : rootFacts
-  const hasData = Object.keys(p.source).length > 0
   return {
     id: request.id,
     operation: p.operation,
     mount: p.mount?.audit,
-    namespace,
+    namespace: p.namespace?.facts ?? rootFacts,
     path: p.path,
-    data: hasData ? p.source : undefined,
+    data: Object.keys(p.source).length > 0 ? p.source : undefined,
     clientToken: request.token ?? '',
     clientTokenAccessor: session?.record.accessor ?? '',
     remoteAddress: request.remoteAddress,
@@ -27,20 +44,19 @@ const requestOf = (p: Progress): AuditRequest => {
   }
 }
 
-const eventOf = (p: Progress, type: 'request' | 'response', error: string): AuditEvent => ({
-  type,
-  time: Date.now(),
-  auth: p.session?.audit,
-  granting: (p.verdict?.granting ?? []).map(({ name, namespacePath }) => ({
-    name,
-    namespaceId: p.topology.namespaces.get(namespacePath)?.record.id ?? 'root',
-    type: name === '' ? '' : 'acl',
-  })),
-  allowed: p.verdict?.allowed,
-  request: requestOf(p),
-  response: undefined,
-  error,
-})
+const eventOf = (p: Progress, type: 'request' | 'response', error: string): AuditEvent => {
+  p.audited ??= requestOf(p)
+  return {
+    type,
+    time: Date.now(),
+    auth: p.session?.audit,
+    granting: grantingOf(p),
+    allowed: p.verdict?.allowed,
+    request: p.audited,
+    response: undefined,
+    error,
+  }
+}
 
 /** The entry of the request: what is asked, by whom, and whether policy lets it. */
 export const auditQuestion = (p: Progress, error: string): AuditEvent => eventOf(p, 'request', error)

@@ -21,6 +21,7 @@ import type { Session, Sessions } from './sessions.ts'
 import type { Tables } from './tables.ts'
 import type { FoundToken } from './tokens/record.ts'
 import { findMount, parentPath, resolveNamespace } from './topology.ts'
+import type { Traffic } from './traffic.ts'
 
 /** What the pipeline needs of the rooms around it. */
 export interface PipelinePorts {
@@ -28,6 +29,7 @@ export interface PipelinePorts {
   readonly tables: Tables
   readonly sessions: Sessions
   readonly audit: AuditBroker
+  readonly traffic: Traffic
   readonly grants: Grants
   readonly now: () => number
   /** Whether an address may use a token bound to these CIDRs. */
@@ -302,6 +304,12 @@ export function requestPipeline(ports: PipelinePorts): Pipeline {
   }
 
   const answer = async (p: Progress): Promise<ClientResponse> => {
+    const outcome = await ports.traffic.pass(() => outcomeOf(p))
+    await outcome.reply?.finish?.()
+    return outcome.error ? errorResponse(outcome.error) : responseOf(p.request.verb, outcome.reply, outcome.envelope)
+  }
+
+  const outcomeOf = async (p: Progress): Promise<Outcome> => {
     let outcome = await ports.storage.update((tx) => attempt(p, tx))
     if (p.prepared && !outcome.error) {
       outcome = await actAndCommit(p)
@@ -315,8 +323,7 @@ export function requestPipeline(ports: PipelinePorts): Pipeline {
     // A pure read and a refusal have had no effect yet: both entries travel together.
     if (!p.requestAudited) entries.unshift(auditQuestion(p, text))
     await ports.audit.record(entries)
-    await outcome.reply?.finish?.()
-    return outcome.error ? errorResponse(outcome.error) : responseOf(p.request.verb, outcome.reply, outcome.envelope)
+    return outcome
   }
 
   /** Turns what went wrong into an answer that says no more than it may. */

@@ -1,4 +1,5 @@
 // What is known of one request while it goes through the pipeline. Reset at each run of its transaction.
+import type { AuditRequest } from '../audit/event.ts'
 import type { Caller, RequestFacts } from '../sdk/context.ts'
 import type { Found } from '../sdk/dispatch.ts'
 import type { ApiError } from '../sdk/errors.ts'
@@ -35,6 +36,8 @@ export class Progress {
   verdict: Verdict | undefined
   /** Whether the audit entry of the request is written: once, whatever the number of runs. */
   requestAudited = false
+  /** The request as both audit entries tell it. */
+  audited: AuditRequest | undefined
   prepared: { readonly value: unknown } | undefined
 
   constructor(request: ClientRequest, now: number) {
@@ -59,6 +62,7 @@ export class Progress {
     this.input = undefined
     this.verdict = undefined
     this.prepared = undefined
+    this.audited = undefined
   }
 }
 

@@ -6,7 +6,10 @@ export const valueBytesMax = 32 * 1024 * 1024
 /** UTF-8 bytes a key may have. */
 export const keyBytesMax = 4096
 
-/** A stored value. `version` is the store-wide revision of the commit that wrote it: it never repeats for a key, not even after a delete. */
+/**
+ * A stored value. `version` is the store-wide revision of the commit that wrote it: it never repeats for a key, not even after a delete.
+ * What a transaction has only buffered itself shows version -1, which no commit has and `expect` refuses.
+ */
 export interface Entry {
   readonly key: string
   readonly value: Uint8Array
@@ -51,7 +54,7 @@ export type Mark = number
 
 /** Reads and writes of one transaction. Reads see the transaction's own writes. */
 export interface Writer extends Reader {
-  /** Buffers a write. Throws `ValueTooLarge` at once. */
+  /** Buffers a copy of the value. Throws `ValueTooLarge` at once, and `StorageError` for a key that is empty or not well-formed Unicode. */
   put(key: string, value: Uint8Array): void
   /** Buffers a removal; removing what is absent is no error. */
   delete(key: string): void

@@ -16,8 +16,16 @@ const statusFields = {
 }
 const at = { path: str('Path of the namespace, below the one asked in.').required() }
 
+export interface NamespaceSealPorts {
+  readonly namespaces: Namespaces
+  readonly mounts: Mounts
+  readonly seals: NamespaceSeals
+  /** Told after a namespace was sealed or unsealed in this process. */
+  changed(): void
+}
+
 /** Operations on the seals of namespaces. */
-export function namespaceSealOperations(namespaces: Namespaces, mounts: Mounts, seals: NamespaceSeals): Operation[] {
+export function namespaceSealOperations({ namespaces, mounts, seals, changed }: NamespaceSealPorts): Operation[] {
   const find = async (context: ReadContext, wanted: string): Promise<Namespace> => {
     const topology = await mounts.topology(context.tx)
     const found = namespaces.find(topology, currentNamespace(topology, context.mount.namespace.uuid), wanted)
@@ -41,7 +49,10 @@ export function namespaceSealOperations(namespaces: Namespaces, mounts: Mounts, 
       sudo: true,
       stages: stages({
         prepare: async (input: { path: string }, context) => (await find(context, input.path)).record.uuid,
-        act: (uuid) => seals.seal(uuid),
+        async act(uuid) {
+          await seals.seal(uuid)
+          changed()
+        },
         commit: () => undefined,
       }),
     }),
@@ -55,7 +66,11 @@ export function namespaceSealOperations(namespaces: Namespaces, mounts: Mounts, 
       stages: stages({
         prepare: async (input: { path: string; key: string; reset: boolean }, context) =>
           (await find(context, input.path)).record.uuid,
-        act: (uuid, { key, reset }) => seals.unseal(uuid, { key, reset }),
+        async act(uuid, { key, reset }) {
+          const status = await seals.unseal(uuid, { key, reset })
+          if (!status.sealed) changed()
+          return status
+        },
         commit: (status) => ({ data: status }),
       }),
     }),

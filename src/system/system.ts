@@ -37,6 +37,8 @@ export interface SystemPorts {
   aclOf(tx: Reader, context: Context): Promise<Acl | undefined>
   auditRoom(): AuditRoom
   health(): AuditHealth | undefined
+  /** A namespace was sealed or unsealed here: what was loaded of it is no longer right. */
+  namespaceSealChanged(): void
 }
 
 /** Assembles the engine behind `sys/`. */
@@ -54,7 +56,12 @@ export function systemEngine(ports: SystemPorts): Engine {
       ...policyOperations(policies),
       ...capabilityOperations(ports.acls),
       ...namespaceOperations(namespaces, mounts, lifecycle.namespaces),
-      ...namespaceSealOperations(namespaces, mounts, lifecycle.namespaces),
+      ...namespaceSealOperations({
+        namespaces,
+        mounts,
+        seals: lifecycle.namespaces,
+        changed: ports.namespaceSealChanged,
+      }),
       ...wrappingOperations(wrapping, mounts),
       ...auditOperations({
         room: ports.auditRoom,
