@@ -254,6 +254,9 @@ export function assemble(options: AssemblyOptions): Assembly {
   )
 
   const systemVariant = system.variant({})
+  /** As storage has it now; while sealed nobody may come from elsewhere. */
+  const cors = async () =>
+    lifecycle.sealed ? corsOff : (await lifecycle.barrier.view((tx) => tables.current(tx))).settings.cors
   /** Only a few paths of `sys` take bytes; everything else is JSON. */
   const bodyKind: Handler['bodyKind'] = (method, path) => {
     const at = path.indexOf('sys/')
@@ -304,7 +307,7 @@ export function assemble(options: AssemblyOptions): Assembly {
 
   return {
     lifecycle,
-    handler: { handle, cors: () => tables.latest?.settings.cors ?? corsOff, bodyKind },
+    handler: { handle, cors, bodyKind },
     reopenAudit: async () => await room?.reopen(),
     async close() {
       await jobs.stop()

@@ -133,7 +133,7 @@ export async function startProcess(options: {
     child.once('exit', (code, signal) => resolve(code ?? signal)),
   )
   const url = `http://127.0.0.1:${options.port}`
-  const limit = Date.now() + 20_000
+  const limit = Date.now() + 60_000
   for (;;) {
     if (child.exitCode !== null) throw new Error(`the server ended with ${child.exitCode}:\n${text}`)
     if (Date.now() > limit) throw new Error(`the server does not answer:\n${text}`)
@@ -172,7 +172,7 @@ export async function startDev(args: readonly string[] = []): Promise<ServerProc
     rootToken: 'root',
   })
   // It listens before its root token and its secret/ are made; they are when it has said so.
-  for (const limit = Date.now() + 20_000; !server.output().includes('Stop it with'); await pause(5))
+  for (const limit = Date.now() + 60_000; !server.output().includes('Stop it with'); await pause(5))
     if (Date.now() > limit) throw new Error(`the development server does not get ready:\n${server.output()}`)
   return server
 }
@@ -215,7 +215,7 @@ export async function startDurable(options: DurableOptions = {}): Promise<Server
   if (options.rootToken) {
     const server = await start(options.rootToken)
     if (options.wait === false) return server
-    for (const limit = Date.now() + 20_000; (await server.call('GET', 'sys/health')).status !== 200; await pause(10))
+    for (const limit = Date.now() + 60_000; (await server.call('GET', 'sys/health')).status !== 200; await pause(10))
       if (Date.now() > limit) throw new Error(`the server does not unseal itself:\n${server.output()}`)
     return server
   }

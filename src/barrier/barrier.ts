@@ -65,6 +65,10 @@ class BarrierTransaction implements BarrierWriter {
   readonly #sources: Sources
   // Nearly every transaction writes under one term; more are rare.
   #used: { readonly source: KeySource; readonly term: Term }[] | undefined
+  // What was decrypted already: a request reads the same record to judge create from update and to do the work.
+  readonly #opened = new Map<string, Entry | undefined>()
+  // Keys this transaction has written: what is read of them is no committed fact.
+  readonly #written = new Set<string>()
   constructor(tx: Writer, sources: Sources) {
     this.#tx = tx
     this.#sources = sources
@@ -105,19 +109,41 @@ class BarrierTransaction implements BarrierWriter {
     return { key: entry.key, value, version: entry.version }
   }
 
+  /** Whether a key was read before; then that reading is asserted again, so that a transaction that cannot succeed ends here as well. */
+  #known(key: string): boolean {
+    if (!this.#opened.has(key)) return false
+    this.#tx.expect(key, this.#opened.get(key)?.version ?? 0)
+    return true
+  }
+
+  #keep(key: string, entry: Entry | undefined): Entry | undefined {
+    if (!this.#written.has(key)) this.#opened.set(key, entry)
+    return entry
+  }
+
+  #forget(key: string): void {
+    this.#written.add(key)
+    this.#opened.delete(key)
+  }
+
   async get(key: string): Promise<Entry | undefined> {
     const source = this.#sourceOf(key)
+    if (this.#known(key)) return this.#opened.get(key)
     const entry = await this.#tx.get(key)
-    return entry && this.#open(source, entry)
+    return this.#keep(key, entry && (await this.#open(source, entry)))
   }
 
   async getMany(keys: readonly string[]): Promise<(Entry | undefined)[]> {
     const sources = keys.map((key) => this.#sourceOf(key))
-    const entries = await this.#tx.getMany(keys)
-    const opened: (Entry | undefined)[] = []
-    for (const [index, entry] of entries.entries())
-      opened.push(entry && (await this.#open(sources[index] as KeySource, entry)))
-    return opened
+    const wanted = keys.filter((key) => !this.#known(key))
+    const found = new Map<string, Entry | undefined>()
+    const entries = wanted.length === 0 ? [] : await this.#tx.getMany(wanted)
+    for (const [index, key] of wanted.entries()) {
+      const entry = entries[index]
+      const source = sources[keys.indexOf(key)] as KeySource
+      found.set(key, this.#keep(key, entry && (await this.#open(source, entry))))
+    }
+    return keys.map((key) => (found.has(key) ? found.get(key) : this.#opened.get(key)))
   }
 
   // Names are not encrypted and a removal needs no key: a namespace that is sealed can still be cleared away.
@@ -171,12 +197,14 @@ class BarrierTransaction implements BarrierWriter {
     const term = keyring.parts.active
     if (!this.#used) this.#used = [{ source, term }]
     else if (!this.#used.some((used) => used.term === term)) this.#used.push({ source, term })
+    this.#forget(key)
     this.#tx.put(key, keyring.encrypt(key, value))
   }
 
   delete(key: string): void {
     refuseClear(key)
     this.#unsealed()
+    this.#forget(key)
     this.#tx.delete(key)
   }
 
@@ -185,6 +213,7 @@ class BarrierTransaction implements BarrierWriter {
   }
 
   rollback(mark: Mark): void {
+    this.#opened.clear()
     this.#tx.rollback(mark)
   }
 

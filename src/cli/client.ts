@@ -3,7 +3,7 @@
 import { Agent, request as httpRequest } from 'node:http'
 import { request as httpsRequest, Agent as TlsAgent } from 'node:https'
 import { isJsonObject, JsonError, type JsonObject, type JsonValue, parseJson } from '../lib/json.ts'
-import { AnswerError, ConnectError, Preview } from './errors.ts'
+import { AnswerError, ConnectError, Preview, UsageError } from './errors.ts'
 import { answerHint, connectHint } from './hints.ts'
 import type { CliIo } from './io.ts'
 import { curlString, type PreviewRequest, policyString } from './preview.ts'
@@ -79,6 +79,9 @@ export const encodePath = (path: string): string =>
     .join('/')
 
 function urlOf(settings: Settings, request: ApiRequest): URL {
+  // A URL would resolve them, and the request would go elsewhere than it says.
+  if (request.path.split('/').some((segment) => segment === '.' || segment === '..'))
+    throw new UsageError(`The path "${request.path}" holds "." or "..".`)
   const base = settings.address.pathname.replace(/\/+$/, '')
   const url = new URL(settings.address.origin)
   url.pathname = `${base}/v1/${encodePath(request.path)}`

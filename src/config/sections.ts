@@ -424,7 +424,7 @@ export const telemetrySection = section({
 /** `user_lockout "…" {}`. */
 export const lockoutSection = section({
   title: '`user_lockout "all"`, `"userpass"`, `"ldap"`, `"approle"`',
-  help: 'When failed logins lock a user. A stanza for one method takes what it leaves out from `all`.',
+  help: 'Accepted and checked; users are not locked yet. A stanza for one method takes what it leaves out from `all`.',
   keys: {
     threshold: whole('lockout_threshold', 'Failures that lock.', undefined, 0, '5'),
     durationSeconds: duration('lockout_duration', 'How long the user is locked.', undefined, '15m'),

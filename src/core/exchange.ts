@@ -73,7 +73,7 @@ export interface Handler {
   /** Answers a request; never rejects (a bug is answered with 500 and logged). */
   handle(request: ClientRequest): Promise<ClientResponse>
   /** The CORS configuration in force. Cheap. */
-  cors(): CorsConfig
+  cors(): CorsConfig | Promise<CorsConfig>
   /** Whether the path (after `/v1/`, namespace prefix included) takes a raw body without the usual size limit, or JSON. */
   bodyKind(method: string, path: string): 'json' | 'raw' | 'unlimited'
 }

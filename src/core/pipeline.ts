@@ -206,10 +206,12 @@ export function requestPipeline(ports: PipelinePorts): Pipeline {
     }
   }
 
-  const auditRequest = async (p: Progress, error = ''): Promise<void> => {
-    if (p.requestAudited) return
-    p.requestAudited = true
-    await ports.audit.record([auditQuestion(p, error)])
+  /** Writes the entry of the request, once. The handler need not wait for it, but nothing is committed or done outside before it is taken. */
+  const auditRequest = (p: Progress): Promise<void> => {
+    p.requestAudited ??= ports.audit.record([auditQuestion(p, '')])
+    // Whoever needs it waits for it; a handler that fails first must not leave a rejection behind.
+    p.requestAudited.catch(() => undefined)
+    return p.requestAudited
   }
 
   /** The steps before the handler. Throws `ApiError` for every kind of no. */
@@ -222,10 +224,19 @@ export function requestPipeline(ports: PipelinePorts): Pipeline {
     if (p.badInput) throw p.badInput
   }
 
+  /** An engine sets only those headers that its mount allows. */
+  const allowedHeaders = (p: Progress, reply: Reply): Reply => {
+    if (p.mount?.engine.scope === 'core') return reply
+    const allowed = new Set((p.mount?.record.config.allowed_response_headers ?? []).map((name) => name.toLowerCase()))
+    const headers = Object.entries(reply.headers ?? {}).filter(([name]) => allowed.has(name.toLowerCase()))
+    return { ...reply, headers: Object.fromEntries(headers) }
+  }
+
   /** What follows a handler's answer in the same transaction: the token of a login, wrapping, the end of a used-up token. */
   const settle = async (p: Progress, tx: Writer, answer: Answer): Promise<Outcome> => {
     let reply = answer
     if (reply?.list) reply = visibleKeys(p, reply)
+    if (reply?.headers) reply = allowedHeaders(p, reply)
     if (reply?.grant) reply = await ports.grants.login(tx, p, reply)
     let envelope = reply && envelopeOf(p.request.id, reply, p.warnings)
     if (!reply && p.warnings.length > 0) {
@@ -264,10 +275,11 @@ export function requestPipeline(ports: PipelinePorts): Pipeline {
       else {
         const { operation } = p.found as Found
         const reads = (operation.kind === 'read' || operation.kind === 'compute') && !p.spent
-        if (!reads || p.request.wrapTtlSeconds > 0) await auditRequest(p)
+        const audited = !reads || p.request.wrapTtlSeconds > 0 ? auditRequest(p) : undefined
         const context = contextOf(p, tx)
         if (operation.stages) return await stage(p, operation.stages.prepare(p.input as never, context))
         outcome = await settle(p, tx, await operation.run?.(p.input as never, context))
+        await audited
       }
     } catch (error) {
       if (!(error instanceof ApiError)) throw error
@@ -288,6 +300,7 @@ export function requestPipeline(ports: PipelinePorts): Pipeline {
     const { stages } = (p.found as Found).operation
     if (!stages || !p.prepared) throw new Error('no stages')
     try {
+      await p.requestAudited
       const done = await stages.act(p.prepared.value, p.input as never)
       return await ports.storage.update(async (tx) => {
         p.warnings.length = 0

@@ -34,8 +34,8 @@ export class Progress {
   input: Record<string, unknown> | undefined
   operation: string
   verdict: Verdict | undefined
-  /** Whether the audit entry of the request is written: once, whatever the number of runs. */
-  requestAudited = false
+  /** The audit entry of the request on its way: once, whatever the number of runs. */
+  requestAudited: Promise<void> | undefined
   /** The request as both audit entries tell it. */
   audited: AuditRequest | undefined
   prepared: { readonly value: unknown } | undefined

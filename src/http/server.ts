@@ -69,7 +69,7 @@ export async function serve(site: Site, req: IncomingMessage, res: ServerRespons
     const sent = req.method as string
     const method = isStandIn(sent) ? site.shim.verbOf(req) : sent
     checkHeaders(site, req)
-    const cors = req.headers.origin === undefined ? undefined : crossOrigin(site, req, method)
+    const cors = req.headers.origin === undefined ? undefined : await crossOrigin(site, req, method)
     extra = cors?.headers
     const draft = cors?.response ?? read(site, req, method)
     if ('id' in draft) {
@@ -97,8 +97,8 @@ function checkHeaders(site: Site, req: IncomingMessage): void {
     throw new ApiError(412, 'missing X-Vault-Request header')
 }
 
-function crossOrigin(site: Site, { headers }: IncomingMessage, method: string): CorsAnswer | undefined {
-  const config = site.handler.cors()
+async function crossOrigin(site: Site, { headers }: IncomingMessage, method: string): Promise<CorsAnswer | undefined> {
+  const config = await site.handler.cors()
   if (!config.enabled) return undefined
   return judgeOrigin(config, headers.origin as string, method, headers['access-control-request-method'])
 }

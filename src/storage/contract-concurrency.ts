@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
-import { bytes, meeting, read, type Subject, text, write } from './contract.ts'
+import { bytes, meeting, read, type Subject, text, write } from './contract-kit.ts'
 import type { Reader, Writer } from './storage.ts'
 
 const number = async (tx: Reader, key: string): Promise<number> => {

@@ -1,7 +1,7 @@
 // Contract of what a transaction takes for granted: expect, verify, and being run again when it was wrong.
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { bytes, type Open, read, type Subject, text, write } from './contract.ts'
+import { bytes, type Open, read, type Subject, text, write } from './contract-kit.ts'
 import { StorageError, TooMuchContention } from './storage.ts'
 
 /** Registers this part of the suite. */

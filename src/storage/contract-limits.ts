@@ -4,7 +4,7 @@ import { Buffer } from 'node:buffer'
 import { createHash, randomBytes } from 'node:crypto'
 import { describe, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
-import { bytes, read, type Subject, write } from './contract.ts'
+import { bytes, read, type Subject, write } from './contract-kit.ts'
 import { keyBytesMax, StorageClosed, StorageError, ValueTooLarge, valueBytesMax } from './storage.ts'
 
 const digest = (value: Uint8Array | undefined): string =>

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { Buffer } from 'node:buffer'
 import { describe, test } from 'node:test'
-import { bytes, type Subject, text, write } from './contract.ts'
+import { bytes, type Subject, text, write } from './contract-kit.ts'
 import type { ListOptions, Reader, Writer } from './storage.ts'
 
 /** Orders by the bytes, the way of storage.ts, with none of the code under test. */

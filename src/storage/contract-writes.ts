@@ -1,7 +1,7 @@
 // Contract of a single transaction: all or nothing, own writes, mark and rollback, versions, injected failures.
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { bytes, read, type Subject, text, write } from './contract.ts'
+import { bytes, read, type Subject, text, write } from './contract-kit.ts'
 import { faultyStorage } from './faulty.ts'
 import { OutcomeUnknown, type Reader, type Storage, StorageError, type Writer } from './storage.ts'
 

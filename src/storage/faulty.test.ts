@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { bytes, read } from './contract.ts'
+import { bytes, read } from './contract-kit.ts'
 import { type FaultPoint, faultyStorage } from './faulty.ts'
 import { memoryStorage } from './memory.ts'
 import { OutcomeUnknown, StorageError } from './storage.ts'
