@@ -136,7 +136,10 @@ export async function startProcess(options: {
   const limit = Date.now() + 60_000
   for (;;) {
     if (child.exitCode !== null) throw new Error(`the server ended with ${child.exitCode}:\n${text}`)
-    if (Date.now() > limit) throw new Error(`the server does not answer:\n${text}`)
+    if (Date.now() > limit) {
+      child.kill('SIGKILL')
+      throw new Error(`the server does not answer:\n${text}`)
+    }
     const health = await fetch(`${url}/v1/sys/health`).catch(() => undefined)
     if (health) break
     await pause(20)

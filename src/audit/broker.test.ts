@@ -4,7 +4,6 @@ import { chmod, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
-import { setTimeout as delay } from 'node:timers/promises'
 import { ApiError } from '../sdk/errors.ts'
 import { type AuditRoom, auditBroker } from './broker.ts'
 import { AuditFailed } from './event.ts'
@@ -86,7 +85,8 @@ describe('broker', () => {
     await broker.close()
     const report = await verifyFiles([file], { publicKey: signer.publicKey })
     assert.equal(report.finding, undefined)
-    assert.equal(report.checkpoints, 4)
+    // Two by their number of lines, one by time, one at the end; a slow machine adds more by time.
+    assert.ok(report.checkpoints >= 4, `${report.checkpoints} checkpoints`)
   })
 
   test('a restart links to the chain before it, and closes a torn line', async (t) => {
@@ -391,9 +391,8 @@ describe('broker', () => {
     const broker = auditBroker({ now: Date.now, signer, anchors, logger: memoryLogger() })
     await broker.sync([fileDevice(file)])
     await broker.record(pair())
-    await delay(20)
+    await until(() => /not anchored: storage is away/.test(broker.health().devices[0]?.warning ?? ''))
     assert.equal(broker.health().ok, true)
-    assert.match(broker.health().devices[0]?.warning ?? '', /not anchored: storage is away/)
     await broker.close()
   })
 
