@@ -52,7 +52,7 @@ export interface AssemblyOptions {
   /** Audit devices of the configuration file. */
   readonly declaredDevices: readonly DeviceConfig[]
   readonly allowApiAudit: boolean
-  /** Another condition that turns health red; undefined: fine. */
+  readonly allowAuditPrefix: boolean
   readonly now?: () => number
 }
 
@@ -225,6 +225,7 @@ export function assemble(options: AssemblyOptions): Assembly {
     facts,
     declaredDevices: options.declaredDevices,
     allowApiAudit: options.allowApiAudit,
+    allowAuditPrefix: options.allowAuditPrefix,
     acls: {
       byToken: aclOfToken,
       async byAccessor(tx, accessor, at, namespaceUuid) {

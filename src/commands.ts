@@ -101,16 +101,13 @@ or a development server, ready to use, in memory or with a folder that survives 
       for (const problem of loaded.warnings) warn(`warning: ${printProblem(problem)}\n`)
       const { config } = loaded
       const log = openLog(logOptions(config, flags['log-level'], flags['log-format'], flags['log-file']))
-      const running = await startServer(config, log)
-      if (dev)
-        await announceDev(
-          running,
-          options,
-          certificates?.ca,
-          flags['dev-no-store-token'] || options.folder !== undefined,
-          print,
-        )
-      else print(announce(running, config))
+      let token = ''
+      const running = await startServer(config, log, async (assembly) => {
+        if (dev) token = await devRootToken(assembly, options)
+      })
+      const keepsToken = !flags['dev-no-store-token'] && options.folder === undefined
+      if (dev && keepsToken) writeFileSync(tokenFile(), token, { mode: 0o600 })
+      print(dev ? announceDev(running, options, token, certificates?.ca) : await announce(running, config))
       return await untilStopped(running, warn)
     } catch (error) {
       if (error instanceof ConfigError)
@@ -120,42 +117,42 @@ or a development server, ready to use, in memory or with a folder that survives 
   },
 })
 
-const announce = (running: RunningServer, config: ServerConfig): string =>
+const nextStep = async ({ lifecycle }: RunningServer['assembly']): Promise<string> => {
+  if (!lifecycle.sealed) return 'unsealed'
+  return (await lifecycle.initialized())
+    ? 'sealed: unseal it with "coffer operator unseal"'
+    : 'not initialised: do that with "coffer operator init"'
+}
+
+const announce = async (running: RunningServer, config: ServerConfig): Promise<string> =>
   [
     versionLine,
     ...running.http.addresses.map(({ type, address }) => `  listening on ${type} ${address}`),
     `  storage ${config.storage?.type ?? 'inmem'}${config.storage?.file ? ` at ${config.storage.file}` : ''}`,
-    `  ${running.assembly.lifecycle.sealed ? 'sealed: initialise it with "coffer operator init" or unseal it with "coffer operator unseal"' : 'unsealed'}`,
+    `  ${await nextStep(running.assembly)}`,
     '',
   ].join('\n')
 
-async function announceDev(
-  running: RunningServer,
-  options: DevOptions,
-  ca: string | undefined,
-  keepToken: boolean,
-  print: (text: string) => void,
-) {
-  const token = await devRootToken(running.assembly, options)
-  if (!keepToken) writeFileSync(tokenFile(), token, { mode: 0o600 })
+function announceDev(running: RunningServer, options: DevOptions, token: string, ca: string | undefined): string {
   const where = options.folder
-    ? `  Data:       ${path.resolve(options.folder)} (kept; the root token is in the file root-token there, readable by you alone)`
-    : '  Data:       in memory, gone when the server stops'
-  print(`${versionLine}, development server
+    ? `${path.resolve(options.folder)} (kept; the root token is in the file root-token there, readable by you alone)`
+    : 'in memory, gone when the server stops'
+  const program = path.relative(process.cwd(), path.resolve(import.meta.dirname, '../bin/coffer'))
+  return `${versionLine}, development server
 
   Address:    ${running.url}
   Root token: ${token}
-${where}${ca ? `\n  CA:         ${ca}` : ''}
+  Data:       ${where}${ca ? `\n  CA:         ${ca}` : ''}
 
   In another terminal:
 
     export VAULT_ADDR=${running.url}${ca ? `\n    export VAULT_CACERT=${ca}` : ''}
     export VAULT_TOKEN=${token}
-    ${path.relative(process.cwd(), path.resolve(import.meta.dirname, '../bin/coffer')) || 'coffer'} kv put secret/hello password=s3cret
+    ${program || 'coffer'} kv put secret/hello password=s3cret
 
   Stop it with Ctrl-C. It is for development: use "coffer server -config=FILE" for anything else.
 
-`)
+`
 }
 
 const validate = command({

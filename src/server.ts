@@ -109,8 +109,15 @@ const urlOf = (config: ServerConfig, http: HttpServer): string => {
     : `${listener?.tls.disable ? 'http' : 'https'}://${first.address}`
 }
 
-/** Starts a server; rejects with a clear error when a part cannot be opened, leaving nothing open. */
-export async function startServer(config: ServerConfig, log: Log): Promise<RunningServer> {
+/**
+ * Starts a server; rejects with a clear error when a part cannot be opened, leaving nothing open. `prepare` runs when the store is open and
+ * nobody can come in yet.
+ */
+export async function startServer(
+  config: ServerConfig,
+  log: Log,
+  prepare?: (assembly: Assembly) => Promise<void>,
+): Promise<RunningServer> {
   const storage = await openStorage(config)
   let assembly: Assembly | undefined
   try {
@@ -122,6 +129,7 @@ export async function startServer(config: ServerConfig, log: Log): Promise<Runni
       maxLeaseTtlSeconds: config.maxLeaseTtlSeconds,
       declaredDevices: declaredDevices(config),
       allowApiAudit: config.unsafeAllowApiAuditCreation,
+      allowAuditPrefix: config.allowAuditLogPrefixing,
       facts: {
         apiVersion: config.apiVersion,
         cofferVersion,
@@ -132,6 +140,7 @@ export async function startServer(config: ServerConfig, log: Log): Promise<Runni
       },
     })
     await assembly.lifecycle.autoUnseal()
+    await prepare?.(assembly)
     const http = await startListeners(
       config.listeners.map((listener) => listenerOf(config, listener)),
       logged(assembly.handler, log, config.logRequestsLevel),

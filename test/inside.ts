@@ -44,6 +44,7 @@ export async function startInside(
     maxLeaseTtlSeconds: 2_764_800,
     declaredDevices: options.devices ?? [],
     allowApiAudit: true,
+    allowAuditPrefix: true,
     facts: {
       apiVersion: '1.21.5',
       cofferVersion: '0.0.0',

@@ -42,6 +42,17 @@ const maybeLossy = /\d{16}|\d\.\d|\d[eE]|-0/
 // Below this size no limit can be exceeded, whatever the text holds.
 const smallText = 256
 
+// An escape that may be half of a surrogate pair.
+const maybeLone = /\\u[dD][89a-fA-F]/
+
+/** Puts U+FFFD in the place of lone surrogates, as Go's decoder does: no text that goes further in is without a UTF-8 form. */
+function wellFormed(value: JsonValue): JsonValue {
+  if (typeof value === 'string') return value.toWellFormed()
+  if (Array.isArray(value)) return value.map(wellFormed)
+  if (!isJsonObject(value)) return value
+  return Object.fromEntries(Object.entries(value).map(([key, member]) => [key.toWellFormed(), wellFormed(member)]))
+}
+
 const keepDigits = (_key: string, value: unknown, context?: ReviverContext): unknown =>
   typeof value === 'number' && context?.source !== undefined && String(value) !== context.source
     ? raw.rawJSON(context.source)
@@ -76,7 +87,8 @@ function checkLimits(text: string, limits: JsonLimits): void {
 export function parseJson(text: string, limits: JsonLimits = bodyLimits): JsonValue {
   if (text.length > smallText) checkLimits(text, limits)
   try {
-    return (maybeLossy.test(text) ? JSON.parse(text, keepDigits) : JSON.parse(text)) as JsonValue
+    const value = (maybeLossy.test(text) ? JSON.parse(text, keepDigits) : JSON.parse(text)) as JsonValue
+    return maybeLone.test(text) ? wellFormed(value) : value
   } catch (error) {
     if (error instanceof RangeError) throw new JsonError(`JSON is nested deeper than ${limits.depthMax}`)
     throw new JsonError('malformed JSON')

@@ -6,7 +6,8 @@ import { auditSigner } from '../audit/signer.ts'
 import { moveEpoch } from '../core/epoch.ts'
 import type { Mounts } from '../core/mounts.ts'
 import { auditAnchors, auditDevices, auditedHeaders, auditKeyPath, corsOff, putCors } from '../core/settings.ts'
-import { bool, type Context, invalid, kvpairs, list, map, type Operation, path, stages, str } from '../sdk/index.ts'
+import { bool, invalid, kvpairs, list, map, type Operation, path, stages, str } from '../sdk/index.ts'
+import { inRoot } from './in-root.ts'
 
 export interface AuditPorts {
   /** The audit room while unsealed. */
@@ -16,6 +17,8 @@ export interface AuditPorts {
   readonly declared: readonly DeviceConfig[]
   /** Whether devices may be enabled and disabled over the API (`unsafe_allow_api_audit_creation`). */
   readonly allowApi: boolean
+  /** Whether devices enabled over the API may have a `prefix` (`allow_audit_log_prefixing`). */
+  readonly allowPrefix: boolean
 }
 
 const pathOf = (wanted: string): string => {
@@ -33,12 +36,9 @@ const shown = ({ path, type, description, options, local }: DeviceConfig) => ({
   path,
   type,
 })
-const inRoot = (context: Context): void => {
-  if (context.mount.namespace.uuid !== 'root') throw invalid('audit is configured in the root namespace only')
-}
 
 /** Operations on audit devices and audited headers. */
-export function auditOperations({ room, mounts, declared, allowApi }: AuditPorts): Operation[] {
+export function auditOperations({ room, mounts, declared, allowApi, allowPrefix }: AuditPorts): Operation[] {
   const devicePath = path(
     'audit/{path*}',
     { path: str('Where the device is enabled.').required() },
@@ -78,6 +78,7 @@ export function auditOperations({ room, mounts, declared, allowApi }: AuditPorts
           salt: randomBytes(32).toString('hex'),
           declared: false,
         }
+        if (!allowPrefix && device.options['prefix']) throw invalid('audit log prefixing is not allowed here')
         validateDevice(device)
         return device
       },
@@ -168,8 +169,9 @@ export function auditOperations({ room, mounts, declared, allowApi }: AuditPorts
       summary: 'List the request headers that are audited.',
       sudo: true,
       output: { headers: map('Whether the value is hashed, by name.') },
-      async run(_, { tx }) {
-        const all = await auditedHeaders.all(tx)
+      async run(_, context) {
+        inRoot(context)
+        const all = await auditedHeaders.all(context.tx)
         return { data: { headers: Object.fromEntries(all.map(({ id, value }) => [id, value])) }, flat: true }
       },
     }),
@@ -177,9 +179,10 @@ export function auditOperations({ room, mounts, declared, allowApi }: AuditPorts
       summary: 'Read whether a request header is audited.',
       sudo: true,
       output: { header: map('Whether the value is hashed.') },
-      async run(input, { tx }) {
+      async run(input, context) {
+        inRoot(context)
         const name = input.header.toLowerCase()
-        const found = await auditedHeaders.get(tx, name)
+        const found = await auditedHeaders.get(context.tx, name)
         if (!found) throw invalid('Could not find header in config')
         return { data: { [name]: found }, flat: true }
       },
@@ -188,7 +191,9 @@ export function auditOperations({ room, mounts, declared, allowApi }: AuditPorts
       summary: 'Audit a request header.',
       sudo: true,
       input: { hmac: bool('Whether its value is hashed.').default(false) },
-      async run(input, { tx }) {
+      async run(input, context) {
+        inRoot(context)
+        const { tx } = context
         const name = input.header.toLowerCase()
         if (!/^[!#$%&'*+.^_`|~0-9a-z-]{1,256}$/.test(name)) throw invalid('field "header" is not a header name')
         auditedHeaders.put(tx, name, { hmac: input.hmac })
@@ -199,7 +204,9 @@ export function auditOperations({ room, mounts, declared, allowApi }: AuditPorts
     header.delete({
       summary: 'Audit a request header no longer.',
       sudo: true,
-      async run(input, { tx }) {
+      async run(input, context) {
+        inRoot(context)
+        const { tx } = context
         auditedHeaders.delete(tx, input.header.toLowerCase())
         await moveEpoch(tx, 'mounts')
         return undefined
@@ -220,7 +227,9 @@ function corsOperations(mounts: Mounts): Operation[] {
         allowed_origins: list('Origins.'),
         allowed_headers: list('Headers.'),
       },
-      async run(_, { tx }) {
+      async run(_, context) {
+        inRoot(context)
+        const { tx } = context
         const { enabled, allowedOrigins, allowedHeaders, allowCredentials } = (await mounts.topology(tx)).settings.cors
         const on = {
           allow_credentials: allowCredentials,
@@ -239,7 +248,9 @@ function corsOperations(mounts: Mounts): Operation[] {
         allowed_headers: list('Headers besides those that every client needs.').default([]),
         allow_credentials: bool('Lets browsers send credentials.').default(false),
       },
-      async run(input, { tx }) {
+      async run(input, context) {
+        inRoot(context)
+        const { tx } = context
         if (input.enable && input.allowed_origins.length === 0)
           throw invalid('at least one origin or the wildcard must be provided')
         if (input.allowed_origins.includes('*') && input.allowed_origins.length > 1)
@@ -256,7 +267,9 @@ function corsOperations(mounts: Mounts): Operation[] {
     cors.delete({
       summary: 'Let browsers call from other origins no longer.',
       sudo: true,
-      async run(_, { tx }) {
+      async run(_, context) {
+        inRoot(context)
+        const { tx } = context
         await putCors(tx, corsOff)
         return undefined
       },

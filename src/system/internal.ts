@@ -2,6 +2,7 @@
 import type { Mounts } from '../core/mounts.ts'
 import type { Acl } from '../core/policy/acl.ts'
 import { findMount, type Mount, type Namespace, resolveNamespace } from '../core/topology.ts'
+import { LruMap } from '../lib/lru.ts'
 import { bool, type Context, denied, list, listReply, map, type Operation, path, str } from '../sdk/index.ts'
 import { openApiFor } from '../sdk/openapi.ts'
 import type { Reader } from '../storage/storage.ts'
@@ -83,6 +84,8 @@ export function internalOperations({ mounts, aclOf, version }: InternalPorts): O
 
   const namespaces = path('internal/ui/namespaces', {}, 'Namespaces below this one.').read({
     summary: "List the namespaces right below the caller's that its policies reach.",
+    public: true,
+    optionalToken: true,
     output: { keys: list('Paths.') },
     async run(_, context) {
       const topology = await mounts.topology(context.tx)
@@ -96,18 +99,24 @@ export function internalOperations({ mounts, aclOf, version }: InternalPorts): O
     },
   })
 
+  const printed = new LruMap<string, string>(16)
   const specOf = async (tx: Reader, context: Context, generic: boolean) => {
     const namespace = await namespaceOf(mounts, tx, context)
     const acl = await aclOf(tx, context)
     const shown = [...namespace.mounts.values()].filter(
-      (mount) => visible(mount) || reachable(acl, namespace, mount, context.now),
+      (mount) => mount.engine.singleton || visible(mount) || reachable(acl, namespace, mount, context.now),
     )
-    const document = openApiFor(
-      shown.map((mount) => ({ path: mount.facts.path, engine: mount.engine, variant: mount.variant })),
-      { version, genericMountPaths: generic },
-    )
-    return { raw: { body: JSON.stringify(document), contentType: 'application/json' } }
+    // Printing it costs milliseconds and anybody may ask: what was printed for the same mounts is given again.
+    const key = JSON.stringify([generic, shown.map(({ record }) => [record.uuid, record.path, record.options])])
+    let body = printed.get(key)
+    if (body === undefined) {
+      const described = shown.map((mount) => ({ path: mount.facts.path, engine: mount.engine, variant: mount.variant }))
+      body = JSON.stringify(openApiFor(described, { version, genericMountPaths: generic }))
+      printed.set(key, body)
+    }
+    return { raw: { body, contentType: 'application/json' } }
   }
+
   const spec = path('internal/specs/openapi', {}, 'OpenAPI document of the paths the caller can see.')
   const specInput = {
     generic_mount_paths: bool('Names mounts by a placeholder.').default(false),
@@ -120,12 +129,16 @@ export function internalOperations({ mounts, aclOf, version }: InternalPorts): O
     namespaces,
     spec.read({
       summary: 'Read the OpenAPI document.',
+      public: true,
+      optionalToken: true,
       input: specInput,
       output: { openapi: str('Version of OpenAPI.') },
       run: ({ generic_mount_paths }, c) => specOf(c.tx, c, generic_mount_paths),
     }),
     spec.compute({
       summary: 'Read the OpenAPI document.',
+      public: true,
+      optionalToken: true,
       input: specInput,
       output: { openapi: str('Version of OpenAPI.') },
       run: ({ generic_mount_paths }, c) => specOf(c.tx, c, generic_mount_paths),

@@ -3,7 +3,8 @@ import { decodeToken, otpLength } from '../barrier/generate-root.ts'
 import type { Lifecycle } from '../barrier/lifecycle.ts'
 import { decodeShare } from '../barrier/shares.ts'
 import { bool, int, invalid, missing, type Operation, path, type Reply, str } from '../sdk/index.ts'
-import { changing, inRoot } from './seal-keyring.ts'
+import { inRoot } from './in-root.ts'
+import { changing } from './seal-keyring.ts'
 
 const startInput = {
   otp: str('One-time password the token is encoded with; one is made without it.').sensitive().default(''),

@@ -1,23 +1,8 @@
 // sys/key-status, sys/rotate, sys/rotate/config and their longer names: the keys that encrypt values, and the root key above.
 import type { Lifecycle } from '../barrier/lifecycle.ts'
 import { formatDuration } from '../lib/duration.ts'
-import {
-  bool,
-  type Context,
-  duration,
-  int,
-  invalid,
-  type Operation,
-  path,
-  type Reply,
-  stages,
-  str,
-} from '../sdk/index.ts'
-
-/** The store's keys are the root namespace's affair. */
-export function inRoot(context: Context): void {
-  if (context.mount.namespace.uuid !== 'root') throw invalid('namespace is not sealable')
-}
+import { bool, duration, int, type Operation, path, type Reply, stages, str } from '../sdk/index.ts'
+import { inRoot } from './in-root.ts'
 
 /** An operation that changes keys: once, outside the request's transaction, since it has one of its own. */
 export const changing = <A>(act: (input: A) => Promise<Reply | undefined>) =>

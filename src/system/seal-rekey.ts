@@ -4,7 +4,8 @@ import type { Lifecycle } from '../barrier/lifecycle.ts'
 import type { RekeyBackup, RekeyDone, RekeyFamily, RekeyStatus, RekeyTarget, VerifyStatus } from '../barrier/rekey.ts'
 import { decodeShare } from '../barrier/shares.ts'
 import { bool, int, invalid, list, map, missing, type Operation, path, type Reply, str } from '../sdk/index.ts'
-import { changing, inRoot } from './seal-keyring.ts'
+import { inRoot } from './in-root.ts'
+import { changing } from './seal-keyring.ts'
 
 const rawJson = (body: object): Reply => ({
   raw: { body: `${JSON.stringify(body)}\n`, contentType: 'application/json' },

@@ -2,7 +2,8 @@
 import type { Lifecycle } from '../barrier/lifecycle.ts'
 import type { SlotView } from '../barrier/slot-list.ts'
 import { bool, int, list, missing, type Operation, path, str } from '../sdk/index.ts'
-import { changing, inRoot } from './seal-keyring.ts'
+import { inRoot } from './in-root.ts'
+import { changing } from './seal-keyring.ts'
 
 const shown = (slot: SlotView) => ({
   id: slot.id,

@@ -2,6 +2,7 @@
 // are raw, without an envelope, since clients read them before there is anything else.
 import type { Lifecycle, SealStatus } from '../barrier/lifecycle.ts'
 import { bool, int, invalid, list, type Operation, path, type Reply, str } from '../sdk/index.ts'
+import { inRoot } from './in-root.ts'
 import { generateRootOperations } from './seal-generate-root.ts'
 import { keyringOperations } from './seal-keyring.ts'
 import { rekeyOperations } from './seal-rekey.ts'
@@ -172,12 +173,18 @@ export function sealOperations(lifecycle: Lifecycle, facts: SealFacts, healthy: 
     path('seal', {}, 'Sealing.').write({
       summary: 'Seal this server: its keys are dropped from memory.',
       sudo: true,
-      run: () => ({ status: 204, finish: () => lifecycle.seal() }),
+      run(_, context) {
+        inRoot(context)
+        return { status: 204, finish: () => lifecycle.seal() }
+      },
     }),
     path('step-down', {}, 'Giving up leadership.').write({
       summary: 'Accepted; nodes are equal, none leads.',
       sudo: true,
-      run: () => undefined,
+      run: (_, context) => {
+        inRoot(context)
+        return undefined
+      },
     }),
     health.lifecycle('read', {
       summary: 'Tell by the status code whether the server can serve.',

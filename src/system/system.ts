@@ -33,6 +33,7 @@ export interface SystemPorts {
   readonly facts: ServerFacts
   readonly declaredDevices: readonly DeviceConfig[]
   readonly allowApiAudit: boolean
+  readonly allowAuditPrefix: boolean
   /** The ACL of the caller; undefined without a good token. */
   aclOf(tx: Reader, context: Context): Promise<Acl | undefined>
   auditRoom(): AuditRoom
@@ -68,6 +69,7 @@ export function systemEngine(ports: SystemPorts): Engine {
         mounts,
         declared: ports.declaredDevices,
         allowApi: ports.allowApiAudit,
+        allowPrefix: ports.allowAuditPrefix,
       }),
       ...internalOperations({ mounts, aclOf: ports.aclOf, version: ports.facts.apiVersion }),
       ...toolsOperations,

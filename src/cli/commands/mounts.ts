@@ -35,7 +35,7 @@ const authFamily: Family = {
 const enable = (family: Family, example: string): Command =>
   command({
     words: [family.word, 'enable'],
-    synopsis: `Mount a ${family.noun}`,
+    synopsis: `Mount ${withArticle(family.noun)}`,
     help: example,
     args: oneArg('TYPE'),
     flags: enabling,
@@ -68,7 +68,7 @@ const enable = (family: Family, example: string): Command =>
 const disable = (family: Family): Command =>
   command({
     words: [family.word, 'disable'],
-    synopsis: `Unmount a ${family.noun} and delete all it holds`,
+    synopsis: `Unmount ${withArticle(family.noun)} and delete all it holds`,
     help: `      $ coffer ${family.word} disable PATH`,
     args: oneArg('PATH'),
     async run(context) {
@@ -169,7 +169,7 @@ const pollMs = [100, 250, 500, 1000]
 const move = (family: Family): Command =>
   command({
     words: [family.word, 'move'],
-    synopsis: `Move a ${family.noun} to another path`,
+    synopsis: `Move ${withArticle(family.noun)} to another path`,
     help: `Tokens and leases that came from it are revoked.
 
       $ coffer ${family.word} move ${family.word === 'auth' ? 'auth/staff auth/people' : 'old new'}`,
@@ -265,6 +265,8 @@ const authHelp = command({
     return 0
   },
 })
+
+const withArticle = (noun: string): string => `${/^[aeiou]/.test(noun) ? 'an' : 'a'} ${noun}`
 
 /** Commands for secrets engines and auth methods. */
 export const mountCommands: readonly Command[] = [
