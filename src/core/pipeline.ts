@@ -1,49 +1,33 @@
-// The way of a request, top to bottom: namespace and route -> session -> permission -> audit the request -> handler and commit
+// The way of a request, top to bottom: admission (namespace and route -> session -> permission) -> audit the request -> handler and commit
 // -> token, wrapping -> audit the response -> encode. Everything a request writes is one transaction, which may run more than once.
 import type { AuditBroker } from '../audit/event.ts'
-import { AuditFailed } from '../audit/event.ts'
-import type { ReadContext, WriteContext } from '../sdk/context.ts'
-import { type Found, findOperation, inputSource, writeCapability } from '../sdk/dispatch.ts'
-import { mountPrefix } from '../sdk/engine.ts'
-import { ApiError, denied, invalid, missing, sealed, unavailable } from '../sdk/errors.ts'
+import { type Found, inputSource } from '../sdk/dispatch.ts'
+import { ApiError, invalid, missing } from '../sdk/errors.ts'
 import type { Answer, OperationVerb } from '../sdk/operation.ts'
 import type { Reply } from '../sdk/reply.ts'
-import { ScopedTransaction } from '../storage/scoped.ts'
-import { OutcomeUnknown, type Storage, TooMuchContention, ValueTooLarge, type Writer } from '../storage/storage.ts'
+import type { Storage, Writer } from '../storage/storage.ts'
+import { type AdmissionPorts, admission } from './admission.ts'
 import { auditAnswer, auditQuestion } from './auditing.ts'
 import { type Envelope, envelopeOf, errorResponse, isEmpty, printEnvelope, responseOf } from './envelope.ts'
 import type { ClientRequest, ClientResponse } from './exchange.ts'
+import { type FailurePorts, failureResponse } from './failure.ts'
 import type { Grants } from './grants.ts'
-import { pageLimit } from './policy/acl.ts'
-import type { RequestCapability } from './policy/capabilities.ts'
-import { callerWithout, type Progress, progressOf, requestFacts } from './progress.ts'
-import type { Session, Sessions } from './sessions.ts'
-import type { Tables } from './tables.ts'
+import { type Progress, progressOf, requestFacts } from './progress.ts'
+import { allowedHeaders, visibleKeys } from './shown.ts'
 import type { FoundToken } from './tokens/record.ts'
-import { findMount, parentPath, resolveNamespace } from './topology.ts'
 import type { Traffic } from './traffic.ts'
 
 /** What the pipeline needs of the rooms around it. */
-export interface PipelinePorts {
+export interface PipelinePorts extends AdmissionPorts, FailurePorts {
   readonly storage: Storage
-  readonly tables: Tables
-  readonly sessions: Sessions
   readonly audit: AuditBroker
   readonly traffic: Traffic
   readonly grants: Grants
   readonly now: () => number
-  /** Whether an address may use a token bound to these CIDRs. */
-  inCidrs(address: string, cidrs: readonly string[]): boolean
-  /** Spends one use of a use-limited token; gives what is to be done after the handler. */
-  spendUse(tx: Writer, found: FoundToken): { readonly last: boolean; readonly found: FoundToken }
   endToken(tx: Writer, found: FoundToken, now: number): Promise<void>
   help(progress: Progress): Reply
   /** The operation, if the request is for one that runs without keys. */
   lifecycle(request: ClientRequest): Found | undefined
-  readonly isSealedError: (error: unknown) => boolean
-  /** Whether a namespace (or one above it) with a seal of its own is sealed. */
-  namespaceSealed(uuid: string): boolean
-  log(level: 'debug' | 'error', message: string, facts: Record<string, unknown>): void
 }
 
 export type Pipeline = (request: ClientRequest) => Promise<ClientResponse>
@@ -55,156 +39,11 @@ interface Outcome {
   readonly error: ApiError | undefined
 }
 
-const lists = new Set<string>(['list', 'scan'])
-
 const failed = (error: ApiError): Outcome => ({ reply: undefined, envelope: undefined, error })
 
 /** Builds the pipeline over its ports. It never rejects. */
 export function requestPipeline(ports: PipelinePorts): Pipeline {
-  /** Namespace, mount and operation; what is not found is remembered, and told only to those who may know. */
-  const route = async (p: Progress, tx: Writer): Promise<void> => {
-    const { request } = p
-    p.topology = await ports.tables.current(tx)
-    const resolved = resolveNamespace(p.topology, request.namespace, request.path)
-    if (!resolved || resolved.namespace.record.tainted) throw missing('namespace not found')
-    p.namespace = resolved.namespace
-    p.path = resolved.path
-    refuseClosedNamespace(p)
-    const found = findMount(p.namespace, p.path)
-    if (!found) {
-      p.absent = missing(`no handler for route "${p.path}". route entry not found.`)
-      return
-    }
-    p.mount = found.mount
-    p.below = found.below
-    if (request.verb === 'help') return
-    try {
-      p.found = findOperation(found.mount.variant, request.verb, found.below)
-    } catch (error) {
-      if (!(error instanceof ApiError)) throw error
-      p.absent = error
-    }
-  }
-
-  const refuseClosedNamespace = (p: Progress): void => {
-    const unlocking = p.path.startsWith('sys/namespaces/api-lock/unlock')
-    for (let path: string | undefined = p.namespace.record.path; path !== undefined; path = parentPath(path)) {
-      const record = p.topology.namespaces.get(path)?.record
-      if (!record || record.tainted) throw missing('namespace not found')
-      if (record.ownSeal && ports.namespaceSealed(record.uuid)) throw unavailable(`namespace "${path}" is sealed`)
-      if (record.lock !== undefined && !unlocking)
-        throw unavailable(`API access to this namespace has been locked by an administrator - source: "${path}"`)
-    }
-  }
-
-  /** Who asks. Operations without a token go on without; all others are refused. */
-  const authenticate = async (p: Progress, tx: Writer): Promise<void> => {
-    const { request } = p
-    const operation = p.found?.operation
-    p.caller = callerWithout(request.token, p.topology.root)
-    if (operation?.public && !operation.optionalToken) return
-    const session =
-      request.token === undefined ? undefined : await ports.sessions.of(tx, p.topology, request.token, p.now)
-    if (!session || !mayUseFrom(session, request.remoteAddress)) {
-      if (operation?.optionalToken) return
-      throw denied()
-    }
-    p.session = session
-    p.caller = session.caller
-    if (session.record.numUses > 0) {
-      const use = ports.spendUse(tx, session.found)
-      p.spent = use.found
-      p.lastUse = use.last
-    }
-    p.mark = tx.mark()
-  }
-
-  const mayUseFrom = ({ record }: Session, address: string): boolean =>
-    record.boundCidrs.length === 0 || ports.inCidrs(address, record.boundCidrs)
-
-  /** What is to be done, and whether policy lets the caller. Permission comes before existence. */
-  const authorize = async (p: Progress, tx: Writer): Promise<void> => {
-    const { request, found, session } = p
-    p.source = inputSource(request.verb as OperationVerb, request.query, request.body)
-    p.operation = request.verb === 'write' ? 'update' : request.verb
-    if (found) {
-      if (found.operation.rawBody === undefined || request.verb !== 'write') decodeInput(p, found)
-      else p.input = found.operation.decode(found.params, request.query)
-      if (found.operation.exists && p.input && request.verb === 'write')
-        p.operation = await writeCapability(found, p.input, contextOf(p, tx))
-    }
-    if (!session || request.verb === 'help' || found?.operation.public) return
-    const fullPath = p.namespace.record.path + p.path
-    const verdict = session.acl.decide({
-      path: fullPath,
-      capability: p.operation as RequestCapability,
-      sudo: found?.operation.sudo ?? false,
-      parameters: p.source,
-      wraps: request.wrapTtlSeconds > 0,
-      wrapTtlSeconds: request.wrapTtlSeconds,
-      limit: request.query['limit'],
-      now: p.now,
-    })
-    p.verdict = verdict
-    if (!verdict.allowed) throw denied()
-    limitPage(p)
-    // Only core's own engines ask whether the path is granted with sudo.
-    if (p.mount?.engine.scope === 'core' && !p.caller.isRoot)
-      p.caller = { ...p.caller, sudo: session.acl.capabilities(fullPath, p.now).includes('sudo') }
-  }
-
-  /** The largest page that policy allows takes the place of what was sent. */
-  const limitPage = (p: Progress): void => {
-    const limit = p.verdict && pageLimit(p.verdict, p.request.query['limit'])
-    if (limit === undefined || !p.found || !lists.has(p.request.verb)) return
-    p.source = { ...p.source, limit }
-    decodeInput(p, p.found)
-  }
-
-  /** Takes out of a list what policy says is not to be shown. */
-  const visibleKeys = (p: Progress, reply: Reply): Reply => {
-    const filter = p.verdict?.keysFilter
-    const data = reply.data as { keys?: readonly string[]; key_info?: Record<string, unknown> } | null | undefined
-    if (!filter || !reply.list || !data?.keys || !p.session) return reply
-    const { acl } = p.session
-    const may = (key: string) =>
-      acl.decide({
-        path: p.namespace.record.path + filter(p.path, key),
-        capability: key.endsWith('/') ? 'list' : 'read',
-        sudo: false,
-        parameters: undefined,
-        wraps: false,
-        wrapTtlSeconds: 0,
-        now: p.now,
-      }).allowed
-    const keys = data.keys.filter(may)
-    const info =
-      data.key_info && Object.fromEntries(Object.entries(data.key_info).filter(([key]) => keys.includes(key)))
-    return { ...reply, data: info ? { ...data, key_info: info, keys } : { ...data, keys } }
-  }
-
-  /** A bad input is told only after permission was judged. */
-  const decodeInput = (p: Progress, found: Found): void => {
-    try {
-      p.input = found.operation.decode(found.params, p.source)
-    } catch (error) {
-      if (!(error instanceof ApiError)) throw error
-      p.badInput = error
-    }
-  }
-
-  const contextOf = (p: Progress, tx: Writer): WriteContext => {
-    const mount = p.mount
-    if (!mount) throw new Error('no mount')
-    return {
-      now: p.now,
-      mount: mount.facts,
-      caller: p.caller,
-      request: requestFacts(p),
-      tx: mount.engine.scope === 'core' ? tx : new ScopedTransaction(tx, mountPrefix(mount.facts)),
-      warn: (message) => void p.warnings.push(message),
-    }
-  }
+  const { admit, contextOf } = admission(ports)
 
   /** Writes the entry of the request, once. The handler need not wait for it, but nothing is committed or done outside before it is taken. */
   const auditRequest = (p: Progress): Promise<void> => {
@@ -212,24 +51,6 @@ export function requestPipeline(ports: PipelinePorts): Pipeline {
     // Whoever needs it waits for it; a handler that fails first must not leave a rejection behind.
     p.requestAudited.catch(() => undefined)
     return p.requestAudited
-  }
-
-  /** The steps before the handler. Throws `ApiError` for every kind of no. */
-  const admit = async (p: Progress, tx: Writer): Promise<void> => {
-    p.warnings.length = 0
-    await route(p, tx)
-    await authenticate(p, tx)
-    await authorize(p, tx)
-    if (p.absent) throw p.absent
-    if (p.badInput) throw p.badInput
-  }
-
-  /** An engine sets only those headers that its mount allows. */
-  const allowedHeaders = (p: Progress, reply: Reply): Reply => {
-    if (p.mount?.engine.scope === 'core') return reply
-    const allowed = new Set((p.mount?.record.config.allowed_response_headers ?? []).map((name) => name.toLowerCase()))
-    const headers = Object.entries(reply.headers ?? {}).filter(([name]) => allowed.has(name.toLowerCase()))
-    return { ...reply, headers: Object.fromEntries(headers) }
   }
 
   /** What follows a handler's answer in the same transaction: the token of a login, wrapping, the end of a used-up token. */
@@ -339,26 +160,6 @@ export function requestPipeline(ports: PipelinePorts): Pipeline {
     return outcome
   }
 
-  /** Turns what went wrong into an answer that says no more than it may. */
-  const failure = (p: Progress, error: unknown): ClientResponse => {
-    if (error instanceof ApiError) return errorResponse(error)
-    if (ports.isSealedError(error)) return errorResponse(sealed())
-    if (error instanceof ValueTooLarge) return errorResponse(new ApiError(413, error.message))
-    if (error instanceof TooMuchContention)
-      return errorResponse(unavailable('too many writers on the same records, try again'))
-    const facts = {
-      requestId: p.request.id,
-      path: p.request.path,
-      error: String(error),
-      stack: (error as Error)?.stack,
-    }
-    ports.log('error', 'request failed', facts)
-    if (error instanceof OutcomeUnknown)
-      return errorResponse(new ApiError(500, 'the outcome of this write is unknown: it may or may not have happened'))
-    if (error instanceof AuditFailed) return errorResponse(new ApiError(500, 'no audit device accepted the entry'))
-    return errorResponse(new ApiError(500, 'internal error'))
-  }
-
   /** Operations that work without keys (init, unseal, health …) run outside of everything below. */
   const answerOutside = async (p: Progress, found: Found): Promise<ClientResponse> => {
     const { operation, params } = found
@@ -374,9 +175,7 @@ export function requestPipeline(ports: PipelinePorts): Pipeline {
       const outside = ports.lifecycle(request)
       return outside ? await answerOutside(p, outside) : await answer(p)
     } catch (error) {
-      return failure(p, error)
+      return failureResponse(error, request, ports)
     }
   }
 }
-
-export type { ReadContext }
