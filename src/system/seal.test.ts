@@ -155,8 +155,8 @@ test('leader, ha-status and key-status', async () => {
   assert.equal((await call('read', 'key-status')).body.term, 3)
   Object.assign(context.mount, { namespace: { id: 'abc123', uuid: 'x', path: 'team/' } })
   for (const path of ['key-status', 'rotate/config', 'rotate/root/init', 'generate-root-token/attempt', 'x/seal/slots'])
-    await assert.rejects(call('read', path), /namespace is not sealable/)
-  await assert.rejects(call('write', 'rotate'), /namespace is not sealable/)
+    await assert.rejects(call('read', path), /belongs to the root namespace/)
+  await assert.rejects(call('write', 'rotate'), /belongs to the root namespace/)
 })
 
 test('rotate/config', async () => {
