@@ -33,7 +33,7 @@ import type { Log } from './log.ts'
 import { engineAliases, engines as registered } from './registry.ts'
 import type { Context } from './sdk/context.ts'
 import { findOperation } from './sdk/dispatch.ts'
-import { mountPrefix } from './sdk/engine.ts'
+import { type Engine, mountPrefix } from './sdk/engine.ts'
 import { ApiError } from './sdk/errors.ts'
 import { helpFor } from './sdk/help.ts'
 import type { OperationVerb } from './sdk/operation.ts'
@@ -59,6 +59,8 @@ export interface AssemblyOptions {
 export interface Assembly {
   readonly lifecycle: Lifecycle
   readonly handler: Handler
+  /** All engines, core's own included. */
+  readonly engines: readonly Engine[]
   /** Opens audit files anew (SIGHUP). */
   reopenAudit(): Promise<void>
   /** Ends jobs and audit, then drops the keys. */
@@ -242,7 +244,7 @@ export function assemble(options: AssemblyOptions): Assembly {
     health: () => room?.health(),
     namespaceSealChanged: () => tables.clear(),
   })
-  const add = (engine: ReturnType<typeof systemEngine>) => engines.set(`${engine.kind}:${engine.type}`, engine)
+  const add = (engine: Engine) => engines.set(`${engine.kind}:${engine.type}`, engine)
   add(system)
   add(identityEngine({ identity, topology: (tx) => tables.current(tx) }))
   add(
@@ -308,6 +310,7 @@ export function assemble(options: AssemblyOptions): Assembly {
 
   return {
     lifecycle,
+    engines: [...engines.values()],
     handler: { handle, cors, bodyKind },
     reopenAudit: async () => await room?.reopen(),
     async close() {

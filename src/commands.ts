@@ -1,5 +1,5 @@
 // Commands that start a server or look at its files: handed to the command line, which knows no server.
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { bool, type Command, command, list, maybeBool, str, UsageError } from './cli/main.ts'
@@ -10,7 +10,9 @@ import { configReference } from './config/reference.ts'
 import type { ServerConfig } from './config/server-config.ts'
 import { type DevOptions, devConfig, devRootToken } from './dev.ts'
 import { type LogOptions, openLog } from './log.ts'
-import { type RunningServer, startServer } from './server.ts'
+import type { Engine } from './sdk/engine.ts'
+import { type DescribedMount, openApiFor } from './sdk/openapi.ts'
+import { assembleServer, type RunningServer, startServer } from './server.ts'
 
 const logOptions = (config: ServerConfig, level: string, format: string, file: string): LogOptions => ({
   level: level || config.logLevel,
@@ -171,9 +173,31 @@ const validate = command({
   },
 })
 
+/** Every engine at the path where people expect it; one with several variants has a mount for each. */
+function describedMounts(engines: readonly Engine[]): DescribedMount[] {
+  return engines.flatMap((engine) =>
+    Object.entries(engine.variants).map(([name, variant]) => {
+      const place = engine.type === 'system' ? 'sys' : name === 'only' ? engine.type : `${engine.type}-${name}`
+      return { path: engine.kind === 'auth' ? `auth/${place}/` : `${place}/`, engine, variant }
+    }),
+  )
+}
+
+/** The OpenAPI document of all there is, from a core that never serves. */
+async function openApiText(): Promise<string> {
+  const { config } = parseConfig('storage "inmem" {}', 'generate')
+  const { assembly, close } = await assembleServer(config, openLog({ level: 'off', format: 'json' }))
+  const document = openApiFor(describedMounts(assembly.engines), { version: config.apiVersion })
+  await close()
+  return `${JSON.stringify(document, null, 1)}\n`
+}
+
+const docs = path.resolve(import.meta.dirname, '../docs')
+
 /** Files made from the code, and what they must hold. */
-const generated = (): { file: string; text: string }[] => [
-  { file: path.resolve(import.meta.dirname, '../docs/configuration.md'), text: configReference() },
+const generated = async (): Promise<{ file: string; text: string }[]> => [
+  { file: path.join(docs, 'configuration.md'), text: configReference() },
+  { file: path.join(docs, 'openapi.json'), text: await openApiText() },
 ]
 
 const generate = command({
@@ -184,9 +208,9 @@ const generate = command({
   flags: { check: bool('Only say which are stale.') },
   async run({ flags, io }) {
     let stale = 0
-    for (const { file, text } of generated()) {
+    for (const { file, text } of await generated()) {
       if (!flags.check) writeFileSync(file, text)
-      else if (readFileSync(file, 'utf8') !== text) {
+      else if (!existsSync(file) || readFileSync(file, 'utf8') !== text) {
         io.stderr.write(`${path.basename(file)} is stale: run "npm run generate"\n`)
         stale++
       }

@@ -118,39 +118,51 @@ export async function startServer(
   log: Log,
   prepare?: (assembly: Assembly) => Promise<void>,
 ): Promise<RunningServer> {
-  const storage = await openStorage(config)
-  let assembly: Assembly | undefined
+  const { assembly, storage, close } = await assembleServer(config, log)
   try {
-    assembly = assemble({
-      storage,
-      staticKeys: staticKeysOf(config.seals),
-      log,
-      defaultLeaseTtlSeconds: config.defaultLeaseTtlSeconds,
-      maxLeaseTtlSeconds: config.maxLeaseTtlSeconds,
-      declaredDevices: declaredDevices(config),
-      allowApiAudit: config.unsafeAllowApiAuditCreation,
-      allowAuditPrefix: config.allowAuditLogPrefixing,
-      facts: {
-        apiVersion: config.apiVersion,
-        cofferVersion,
-        clusterName: config.clusterName,
-        hostname: hostname(),
-        apiAddress: config.apiAddr,
-        clusterAddress: config.clusterAddr,
-      },
-    })
     await assembly.lifecycle.autoUnseal()
     await prepare?.(assembly)
-    const http = await startListeners(
-      config.listeners.map((listener) => listenerOf(config, listener)),
-      logged(assembly.handler, log, config.logRequestsLevel),
-      { log },
-    )
+    const listeners = config.listeners.map((listener) => listenerOf(config, listener))
+    const http = await startListeners(listeners, logged(assembly.handler, log, config.logRequestsLevel), { log })
     return running(config, log, storage, assembly, http)
   } catch (error) {
-    await assembly?.close()
-    await storage.close()
+    await close()
     throw error
+  }
+}
+
+/** Opens the store and assembles a core over it, without a way in. `close` ends both. */
+export async function assembleServer(
+  config: ServerConfig,
+  log: Log,
+): Promise<{ assembly: Assembly; storage: Storage; close(): Promise<void> }> {
+  const staticKeys = staticKeysOf(config.seals)
+  const storage = await openStorage(config)
+  const assembly = assemble({
+    storage,
+    staticKeys,
+    log,
+    defaultLeaseTtlSeconds: config.defaultLeaseTtlSeconds,
+    maxLeaseTtlSeconds: config.maxLeaseTtlSeconds,
+    declaredDevices: declaredDevices(config),
+    allowApiAudit: config.unsafeAllowApiAuditCreation,
+    allowAuditPrefix: config.allowAuditLogPrefixing,
+    facts: {
+      apiVersion: config.apiVersion,
+      cofferVersion,
+      clusterName: config.clusterName,
+      hostname: hostname(),
+      apiAddress: config.apiAddr,
+      clusterAddress: config.clusterAddr,
+    },
+  })
+  return {
+    assembly,
+    storage,
+    async close() {
+      await assembly.close()
+      await storage.close()
+    },
   }
 }
 
