@@ -1,6 +1,6 @@
 // Bodies on their way in: read with a limit, then understood: a JSON object whatever the Content-Type says, or a form.
 import { isUtf8 } from 'node:buffer'
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { isJsonObject, JsonError, type JsonLimits, type JsonObject, parseJson } from '../lib/json.ts'
 import { ApiError, invalid } from '../sdk/errors.ts'
 import { queryParametersMax } from './limits.ts'
@@ -24,22 +24,47 @@ export function checkAnnouncedLength(req: IncomingMessage, bytesMax: number): vo
 /** How much of a body that is over its limit is taken off the wire and thrown away before the connection is cut. */
 export const drainedBytesMax = (bytesMax: number): number => 2 * bytesMax + 1024 * 1024
 
+/** Bytes that all large bodies under way may hold together, over all listeners: strangers may send bodies, and memory has an end. */
+export const heldBytesMax = 128 * 1024 * 1024
+/** Bodies up to this size do not count. */
+const smallBytes = 64 * 1024
+let heldBytes = 0
+
+/** Counts what one large body holds, until its answer is sent or the connection is gone. False: there is no room for more. */
+function bodyHolder(res: ServerResponse): (size: number) => boolean {
+  let held = 0
+  return (size) => {
+    if (size <= smallBytes) return true
+    if (heldBytes - held + size > heldBytesMax || res.closed) return false
+    if (held === 0)
+      res.once('close', () => {
+        heldBytes -= held
+      })
+    heldBytes += size - held
+    held = size
+    return true
+  }
+}
+
 /**
  * Reads a body whole. Gives undefined when the client went away in the middle of it. Rejects with `ApiError` 413 as soon as there is more than
- * `bytesMax`.
+ * `bytesMax`, with 503 when all bodies under way hold too much memory.
  */
-export function readBody(req: IncomingMessage, bytesMax: number): Promise<Buffer | undefined> {
+export function readBody(req: IncomingMessage, res: ServerResponse, bytesMax: number): Promise<Buffer | undefined> {
   return new Promise((resolve, reject) => {
     let pieces: Buffer[] | undefined
     let first: Buffer = empty
     let size = 0
+    let refused = false
+    const hold = bodyHolder(res)
     req.on('data', (piece: Buffer) => {
       size += piece.length
-      if (size > bytesMax) {
+      if (size > bytesMax || refused || !hold(size)) {
         pieces = undefined
         first = empty
-        reject(tooLarge())
-        if (size > drainedBytesMax(bytesMax)) req.destroy()
+        refused = true
+        reject(size > bytesMax ? tooLarge() : new ApiError(503, 'too many large requests under way, try again'))
+        if (size > drainedBytesMax(Math.min(bytesMax, heldBytesMax))) req.destroy()
       } else if (first === empty) first = piece
       else if (pieces) pieces.push(piece)
       else pieces = [first, piece]

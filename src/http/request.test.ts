@@ -381,3 +381,29 @@ test('X-Vault-Request may be demanded', async () => {
   assert.equal((await ask(strict, 'GET', '/v1/a', { 'X-Vault-Request': 'true' })).status, 200)
   await strict.server.close(0)
 })
+
+test('large bodies under way share one budget; small ones are always taken', async () => {
+  const mib = 1024 * 1024
+  const roomy = await startRecorder()
+  const wires = await Promise.all(Array.from({ length: 4 }, () => openWire(roomy)))
+  const head = `POST /v1/large HTTP/1.1\r\nHost: a\r\nContent-Length: ${32 * mib}\r\n\r\n`
+  for (const wire of wires) await wire.send(Buffer.concat([Buffer.from(head), Buffer.alloc(31 * mib, ' ')]))
+  const large = () => ask(roomy, 'POST', '/v1/large', {}, Buffer.alloc(12 * mib, ' '))
+  let refused = await large()
+  // What was sent may still be on its way in.
+  for (let i = 0; i < 100 && refused.status !== 503; i++) {
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    refused = await large()
+  }
+  assert.equal(refused.status, 503)
+  assert.match(refused.body, /too many large requests/)
+  assert.equal((await ask(roomy, 'POST', '/v1/small', {}, '{"a":1}')).status, 200)
+  for (const wire of wires) wire.destroy()
+  let answer = await large()
+  for (let i = 0; i < 100 && answer.status !== 200; i++) {
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    answer = await large()
+  }
+  assert.equal(answer.status, 200)
+  await roomy.server.close(0)
+})

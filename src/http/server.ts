@@ -136,7 +136,7 @@ async function readInto(
   const bytesMax = kind === 'unlimited' ? Number.POSITIVE_INFINITY : site.limits.bodyBytesMax
   checkAnnouncedLength(req, bytesMax)
   if (expects) res.writeContinue()
-  const bytes = await readBody(req, bytesMax)
+  const bytes = await readBody(req, res, bytesMax)
   if (bytes === undefined) return false
   if (kind === 'json') draft.body = parseBody(bytes, draft.contentType, site.limits.json)
   else if (bytes.length > 0) draft.rawBody = bytes

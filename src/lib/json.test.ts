@@ -36,6 +36,8 @@ test('malformed texts and limits are told, without a word of the text', () => {
     )
   assert.throws(() => parseJsonObject('[1]'), /must be an object/)
   assert.throws(() => parseJson('['.repeat(400) + ']'.repeat(400)), /nested deeper than 300/)
+  assert.throws(() => parseJson(`[${'[],'.repeat(1_000_001)}[]]`), /more than 1000000 values/)
+  assert.equal((parseJson(`[${'1,'.repeat(400)}1]`) as unknown[]).length, 401)
   const limits = { depthMax: 10, stringsMax: 200, stringLengthMax: 300 }
   assert.throws(() => parseJson(JSON.stringify(Array(201).fill('x')), limits), /more than 200 strings/)
   assert.throws(() => parseJson(JSON.stringify(['y'.repeat(301)]), limits), /more than 300 characters/)

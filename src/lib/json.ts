@@ -13,7 +13,11 @@ export interface JsonLimits {
   readonly stringsMax: number
   /** Characters of one string. */
   readonly stringLengthMax: number
+  /** Members of objects and elements of arrays in the whole text: `[[],[],…` takes ten times its length in memory. Default 1,000,000. */
+  readonly valuesMax?: number
 }
+
+const valuesMaxDefault = 1_000_000
 
 /** Limits for what a client sends, as OpenBao has them in spirit: generous for people, tight for attackers. */
 export const bodyLimits: JsonLimits = { depthMax: 300, stringsMax: 500_000, stringLengthMax: 32 * 1024 * 1024 }
@@ -62,6 +66,8 @@ const keepDigits = (_key: string, value: unknown, context?: ReviverContext): unk
 function checkLimits(text: string, limits: JsonLimits): void {
   let depth = 0
   let strings = 0
+  let values = 0
+  const valuesMax = limits.valuesMax ?? valuesMaxDefault
   for (let i = 0; i < text.length; i++) {
     const c = text.charCodeAt(i)
     if (c === 0x22) {
@@ -76,6 +82,8 @@ function checkLimits(text: string, limits: JsonLimits): void {
         throw new JsonError(`JSON has a string of more than ${limits.stringLengthMax} characters`)
     } else if (c === 0x7b || c === 0x5b) {
       if (++depth > limits.depthMax) throw new JsonError(`JSON is nested deeper than ${limits.depthMax}`)
+    } else if (c === 0x2c) {
+      if (++values >= valuesMax) throw new JsonError(`JSON has more than ${valuesMax} values`)
     } else if (c === 0x7d || c === 0x5d) depth--
   }
 }
