@@ -19,8 +19,8 @@ const schema = `
   PRAGMA application_id = ${applicationId};
   PRAGMA user_version = ${schemaVersion};`
 
-/** Files up to this size have every page checked at open (some 0.7 ms for each MiB); larger ones their structure only. */
-const quickCheckBytesMax = 256 * 1024 * 1024
+/** Files up to this size have every page checked at open (some 0.7 ms for each MiB in memory, many times that from a cold disk); larger ones their structure only. */
+const quickCheckBytesMax = 32 * 1024 * 1024
 
 const busy = 5
 const sleeper = new Int32Array(new SharedArrayBuffer(4))
