@@ -52,6 +52,7 @@ function rotatingFile(target: string, options: LogOptions): Sink {
   let fd = open()
   let bytes = fstatSync(fd).size
   let since = Date.now()
+  let rotations = 0
   const prune = () => {
     const keep = options.rotateMaxFiles ?? 0
     if (keep === 0) return
@@ -64,7 +65,9 @@ function rotatingFile(target: string, options: LogOptions): Sink {
   const rotate = () => {
     const { dir, name, ext } = path.parse(file)
     closeSync(fd)
-    renameSync(file, path.join(dir, `${name}-${new Date().toISOString().replace(/[:.]/g, '')}${ext}`))
+    // The number keeps apart what is rotated within one millisecond.
+    const stamp = `${new Date().toISOString().replace(/[:.]/g, '')}-${String(++rotations).padStart(6, '0')}`
+    renameSync(file, path.join(dir, `${name}-${stamp}${ext}`))
     fd = open()
     bytes = 0
     since = Date.now()

@@ -83,16 +83,6 @@ export interface Topology {
   readonly mountsByAccessor: ReadonlyMap<string, Mount>
 }
 
-/** A path resolved: which namespace, which mount, what is left. */
-export interface Resolved {
-  readonly namespace: Namespace
-  /** Path below the namespace. */
-  readonly path: string
-  readonly mount: Mount | undefined
-  /** Path below the mount. */
-  readonly below: string
-}
-
 /** Splits namespaces off the front of a path: the header's first, then as many leading segments as name a child. Undefined: no such namespace. */
 export function resolveNamespace(
   topology: Topology,

@@ -38,8 +38,6 @@ const raw = JSON as unknown as RawJson
 
 /** Whether a value is a number kept as the text it came as. */
 export const isRawNumber = (value: unknown): value is { rawJSON: string } => raw.isRawJSON(value)
-/** Makes a raw number from its JSON text; throws `SyntaxError` when it is none. */
-export const rawNumber = (text: string): JsonValue => raw.rawJSON(text) as unknown as JsonValue
 
 // Digits that a double may not carry: 16 or more in a row, a fraction or an exponent. A hit inside a string only costs time.
 const maybeLossy = /\d{16}|\d\.\d|\d[eE]|-0/

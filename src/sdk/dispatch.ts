@@ -1,9 +1,8 @@
 // Finds the operation for a path and verb, decodes its input, runs it. The pipeline and the test harness both go through here.
-import { numberOf } from '../lib/json.ts'
-import type { ReadContext, WriteContext } from './context.ts'
+import type { ReadContext } from './context.ts'
 import type { Variant } from './engine.ts'
 import { missing, unsupported } from './errors.ts'
-import type { Answer, Operation, OperationVerb } from './operation.ts'
+import type { Operation, OperationVerb } from './operation.ts'
 
 /** An operation with the placeholders its path caught. */
 export interface Found {
@@ -35,21 +34,4 @@ export async function writeCapability(
 ): Promise<'create' | 'update'> {
   const { exists } = found.operation
   return exists && !(await exists(input, context)) ? 'create' : 'update'
-}
-
-/** Runs an operation without stages. */
-export const runOperation = async (
-  operation: Operation,
-  input: Record<string, unknown>,
-  context: WriteContext,
-): Promise<Answer> => {
-  if (!operation.run) throw new Error(`${operation.pattern}: has stages`)
-  return await operation.run(input, context)
-}
-
-/** Cuts a page out of sorted names, for lists that are not storage's own (`after`, `limit` as OpenBao has them; limit <= 0: all). */
-export function pageOf(names: readonly string[], after: unknown, limit: unknown): string[] {
-  const max = numberOf(limit) ?? 0
-  const from = typeof after === 'string' && after !== '' ? names.filter((name) => name > after) : [...names]
-  return max > 0 ? from.slice(0, max) : from
 }

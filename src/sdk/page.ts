@@ -13,3 +13,9 @@ export const pageOptions = (input: { readonly after: string; readonly limit: num
   ...(input.after === '' ? {} : { after: input.after }),
   ...(input.limit > 0 ? { limit: input.limit } : {}),
 })
+
+/** Cuts a page out of sorted names, for lists that are not storage's own. */
+export function pageOf(names: readonly string[], input: { readonly after: string; readonly limit: number }): string[] {
+  const from = input.after === '' ? names : names.filter((name) => name > input.after)
+  return input.limit > 0 ? from.slice(0, input.limit) : [...from]
+}

@@ -7,7 +7,6 @@ import { checkMetadata, currentNamespace, type Namespaces, namespacePathOf } fro
 import { type Namespace, type NamespaceRecord, sealAbove, type Topology } from '../core/topology.ts'
 import { blocksOf, HclError, parseHcl, plainObject } from '../lib/hcl.ts'
 import { isJsonObject, type JsonValue } from '../lib/json.ts'
-import { pageOf } from '../sdk/dispatch.ts'
 import {
   bool,
   type Context,
@@ -23,6 +22,7 @@ import {
   str,
   type WriteContext,
 } from '../sdk/index.ts'
+import { pageFields, pageOf } from '../sdk/page.ts'
 import type { Reader } from '../storage/storage.ts'
 
 const info = (record: NamespaceRecord): Record<string, unknown> => ({
@@ -104,17 +104,16 @@ export function namespaceOperations(namespaces: Namespaces, mounts: Mounts, seal
       )
       .sort((a, b) => (a.path < b.path ? -1 : 1))
   }
-  const page = { after: str('Only those after this one.'), limit: int('At most so many.') }
   const listed = async (
     context: Context & { tx: Reader },
     deep: boolean,
-    query: { after: string | undefined; limit: number | undefined },
+    query: { readonly after: string; readonly limit: number },
   ) => {
     const own = context.mount.namespace.path.length
     const byName = new Map(
       (await children(context.tx, context, deep)).map((record) => [record.path.slice(own), record]),
     )
-    const keys = pageOf([...byName.keys()], query.after, query.limit)
+    const keys = pageOf([...byName.keys()], query)
     return listReply(keys, Object.fromEntries(keys.map((key) => [key, info(byName.get(key) as NamespaceRecord)])))
   }
   const all = path('namespaces', {}, 'Namespaces below this one.')
@@ -161,13 +160,13 @@ export function namespaceOperations(namespaces: Namespaces, mounts: Mounts, seal
   return [
     all.list({
       summary: 'List the namespaces right below.',
-      input: page,
+      input: pageFields,
       output: listOutput,
       run: (q, c) => listed(c, false, q),
     }),
     all.scan({
       summary: 'List all namespaces below.',
-      input: page,
+      input: pageFields,
       output: listOutput,
       run: (q, c) => listed(c, true, q),
     }),

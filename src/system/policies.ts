@@ -20,6 +20,7 @@ import {
   time,
   type WriteContext,
 } from '../sdk/index.ts'
+import { pageFields, pageOf } from '../sdk/page.ts'
 import type { Reader } from '../storage/storage.ts'
 
 const nameLengthMax = 512
@@ -179,22 +180,19 @@ export function policyOperations(policies: Policies): Operation[] {
       { name: str('Name of the policy; lower case.').required() },
       'One ACL policy.',
     )
-    const page = { after: str('Only names after this one.'), limit: int('At most so many.') }
     const listed = async (
       tx: Reader,
       context: Context,
       prefixOf: string,
-      query: { after: string | undefined; limit: number | undefined },
+      query: { readonly after: string; readonly limit: number },
     ): Promise<Reply> => {
-      const found = await names(tx, context, prefixOf)
-      const from = query.after ? found.filter((name) => name > (query.after as string)) : found
-      const keys = query.limit && query.limit > 0 ? from.slice(0, query.limit) : from
+      const keys = pageOf(await names(tx, context, prefixOf), query)
       return old ? { data: { keys, policies: keys }, list: true } : listReply(keys)
     }
     return [
       all.list({
         summary: 'List the policies.',
-        input: page,
+        input: pageFields,
         output: { keys: list('Names.') },
         run: (q, c) => listed(c.tx, c, '', q),
       }),
@@ -203,13 +201,13 @@ export function policyOperations(policies: Policies): Operation[] {
             all.read({
               summary: 'List the policies.',
               output: { keys: list('Names.'), policies: list('Names.') },
-              run: (_, c) => listed(c.tx, c, '', { after: undefined, limit: undefined }),
+              run: (_, c) => listed(c.tx, c, '', { after: '', limit: 0 }),
             }),
           ]
         : []),
       one.list({
         summary: 'List the policies whose names begin so.',
-        input: page,
+        input: pageFields,
         output: { keys: list('Names.') },
         run: ({ name, ...q }, c) => listed(c.tx, c, name, q),
       }),

@@ -5,6 +5,7 @@ import { decodeShare } from '../barrier/shares.ts'
 import { bool, int, invalid, missing, type Operation, path, type Reply, str } from '../sdk/index.ts'
 import { inRoot } from './in-root.ts'
 import { changing } from './seal-keyring.ts'
+import { type ShareInput, shareInput } from './share-input.ts'
 
 const startInput = {
   otp: str('One-time password the token is encoded with; one is made without it.').sensitive().default(''),
@@ -13,14 +14,6 @@ const startInput = {
 interface StartInput {
   readonly otp: string
   readonly pgp_key: string
-}
-const shareInput = {
-  key: str('A share, hex or base64.').sensitive().default(''),
-  nonce: str('Id of the attempt.').default(''),
-}
-interface ShareInput {
-  readonly key: string
-  readonly nonce: string
 }
 const fields = {
   nonce: shareInput.nonce,

@@ -6,6 +6,7 @@ import { decodeShare } from '../barrier/shares.ts'
 import { bool, int, invalid, list, map, missing, type Operation, path, type Reply, str } from '../sdk/index.ts'
 import { inRoot } from './in-root.ts'
 import { changing } from './seal-keyring.ts'
+import { type ShareInput, shareInput } from './share-input.ts'
 
 const rawJson = (body: object): Reply => ({
   raw: { body: `${JSON.stringify(body)}\n`, contentType: 'application/json' },
@@ -24,14 +25,6 @@ interface StartInput {
   readonly pgp_keys: string[]
   readonly backup: boolean
   readonly require_verification: boolean
-}
-const shareInput = {
-  key: str('A share, hex or base64.').sensitive().default(''),
-  nonce: str('Id of the attempt.').default(''),
-}
-interface ShareInput {
-  readonly key: string
-  readonly nonce: string
 }
 const statusFields = {
   nonce: str('Id of the attempt.'),

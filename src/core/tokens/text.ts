@@ -13,8 +13,6 @@ const suffixOf = (namespaceId: string): string => (namespaceId === 'root' ? '' :
 /** Makes the text of a service token. */
 export const newServiceToken = (random: RandomBytes, namespaceId: string): string =>
   `hvs.${randomText(randomCharacters, random)}${suffixOf(namespaceId)}`
-/** Makes the text of a recovery token: it is stored nowhere, who makes it keeps it. */
-export const newRecoveryToken = (random: RandomBytes): string => `hvr.${randomText(randomCharacters, random)}`
 /** Makes an accessor. */
 export const newAccessor = (random: RandomBytes, namespaceId: string): string =>
   randomText(randomCharacters, random) + suffixOf(namespaceId)
