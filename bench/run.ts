@@ -39,13 +39,33 @@ const client =
           headers: { 'X-Vault-Token': token, ...(text ? { 'Content-Length': Buffer.byteLength(text) } : {}) },
         },
         (response) => {
-          response.resume()
-          response.once('end', () => resolve({ status: response.statusCode ?? 0, body: undefined }))
+          let text = ''
+          response.setEncoding('utf8')
+          response.on('data', (piece: string) => {
+            text += piece
+          })
+          response.once('end', () =>
+            resolve({ status: response.statusCode ?? 0, body: text === '' ? undefined : JSON.parse(text) }),
+          )
         },
       )
       request.once('error', reject)
       request.end(text)
     })
+
+// A policy as applications have it, not the root token: it costs every server its decision.
+const policy = `path "bench1/*" { capabilities = ["create","read","update","delete","list"] }
+path "bench2/*" { capabilities = ["create","read","update","delete","list"] }
+path "benchmany/*" { capabilities = ["read"] }
+path "sys/wrapping/wrap" { capabilities = ["update"] }`
+
+/** Makes a token with the policy of the benchmark. */
+async function benchToken(call: Call): Promise<string> {
+  await call('POST', 'sys/policies/acl/bench', { policy })
+  const { status, body } = await call('POST', 'auth/token/create', { policies: ['bench'], ttl: '24h' })
+  if (status !== 200) throw new Error(`no token for the benchmark: ${status}`)
+  return (body as { auth: { client_token: string } }).auth.client_token
+}
 
 const median = (list: readonly number[]): number =>
   [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)] as number
@@ -92,17 +112,12 @@ const firstStartMs = performance.now() - started
 try {
   const call = client(server.url, server.rootToken)
   const peerUrl = process.env['PEER_URL']
-  const peerToken = process.env['PEER_TOKEN'] ?? ''
-  // A policy as applications have it, not the root token.
-  await server.call('POST', 'sys/policies/acl/bench', {
-    policy:
-      'path "bench1/*" { capabilities = ["create","read","update","delete","list"] }\npath "bench2/*" { capabilities = ["create","read","update","delete","list"] }\npath "sys/wrapping/wrap" { capabilities = ["update"] }',
-  })
-  const made = await server.call('POST', 'auth/token/create', { policies: ['bench'], ttl: '24h' })
-  const token = made.body.auth.client_token as string
+  const peerCall = client(peerUrl ?? '', process.env['PEER_TOKEN'] ?? '')
+  const token = await benchToken(call)
+  const peerToken = peerUrl ? await benchToken(peerCall) : ''
   for (const workload of workloads) {
     await workload.prepare(call)
-    if (peerUrl) await workload.prepare(client(peerUrl, peerToken))
+    if (peerUrl) await workload.prepare(peerCall)
     const own: Figures[] = []
     const floor: Figures[] = []
     const peer: Figures[] = []
@@ -144,7 +159,6 @@ try {
   if (wanted.length === 0 && secrets > 0) {
     await enable(call, 'benchmany', '2')
     await fill(call, 'benchmany/data/', secrets, { data: secret })
-    await server.call('POST', 'sys/policies/acl/bench', { policy: 'path "bench*" { capabilities = ["read"] }' })
     const few: Figures[] = []
     const many: Figures[] = []
     for (let round = 0; round < rounds; round++) {
