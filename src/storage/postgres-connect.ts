@@ -132,8 +132,6 @@ function connectionOver(client: pg.Client, direct: boolean, answerMs: number): C
             resolve(rows)
             return
           }
-          // After an error it is not known which statements were prepared.
-          prepared?.clear()
           reject(endsConnection(error) ? new ConnectionLost(tell(error)) : error)
         }
         client.query(new Exchange(calls, prepared, end))

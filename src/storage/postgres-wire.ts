@@ -130,6 +130,7 @@ export class Exchange implements Submittable {
   readonly #calls: readonly Call[]
   readonly #prepared: Set<string> | undefined
   readonly #end: ExchangeEnd
+  readonly #parsed: string[] = []
   #at = 0
   #rows: Row[] = []
   #ended = false
@@ -144,17 +145,22 @@ export class Exchange implements Submittable {
     connection.stream.cork()
     for (const { statement, values } of this.#calls) {
       const name = this.#prepared ? statement.name : ''
-      if (name === '' || !this.#prepared?.has(name)) {
-        // The types of the driver say string[]; it writes numbers.
-        const parse = { name, text: statement.text, types: statement.types as unknown as string[] }
-        connection.parse(parse, true)
-        if (name !== '') this.#prepared?.add(name)
-      }
+      if (name === '' || !this.#prepared?.has(name)) this.#parse(connection, name, statement)
       connection.bind({ statement: name, values: values as (Buffer | string | null)[] }, true)
       connection.execute(null, true)
     }
     connection.sync()
     connection.stream.uncork()
+  }
+
+  #parse(connection: Connection, name: string, { text, types }: Statement): void {
+    if (name !== '') {
+      // It may be there already: an exchange that failed does not know which of its statements were prepared.
+      connection.close({ type: 'S', name }, true)
+      this.#parsed.push(name)
+    }
+    // The types of the driver say string[]; it writes numbers.
+    connection.parse({ name, text, types: types as unknown as string[] }, true)
   }
 
   handleDataRow(message: { readonly fields: Row }): void {
@@ -176,6 +182,7 @@ export class Exchange implements Submittable {
   #finish(error: Error | undefined): void {
     if (this.#ended) return
     this.#ended = true
+    if (error === undefined) for (const name of this.#parsed) this.#prepared?.add(name)
     this.#end(error, this.#rows)
   }
 }
