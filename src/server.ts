@@ -7,7 +7,7 @@ import { type Assembly, assemble } from './assembly.ts'
 import type { DeviceConfig } from './audit/options.ts'
 import { readStaticKeys, type StaticKey } from './barrier/slots.ts'
 import { cofferVersion } from './cli/version.ts'
-import type { ListenerSettings, SealSettings, ServerConfig } from './config/server-config.ts'
+import type { ListenerSettings, PostgresSettings, SealSettings, ServerConfig } from './config/server-config.ts'
 import type { Handler } from './core/exchange.ts'
 import type { ListenerConfig } from './http/limits.ts'
 import { type HttpServer, startListeners } from './http/listener.ts'
@@ -30,10 +30,30 @@ export interface RunningServer {
 /** Milliseconds that requests under way are given at stop. */
 const graceMs = 10_000
 
-const openStorage = async (config: ServerConfig): Promise<Storage> => {
+const openStorage = async (config: ServerConfig, log: Log): Promise<Storage> => {
+  if (config.storage?.type === 'postgresql') return await openPostgres(config.storage.postgres, log)
   if (!config.storage || config.storage.type === 'inmem' || !config.storage.file) return memoryStorage()
   mkdirSync(path.dirname(path.resolve(config.storage.file)), { recursive: true, mode: 0o700 })
   return await sqliteStorage({ path: config.storage.file })
+}
+
+const openPostgres = async (settings: PostgresSettings, log: Log): Promise<Storage> => {
+  // Only servers that need the driver load it.
+  const { postgresStorage } = await import('./storage/postgres.ts')
+  const ms = (seconds: number): number => Math.ceil(seconds * 1000)
+  return await postgresStorage({
+    url: settings.url.reveal(),
+    password: { file: settings.passwordFile, env: settings.passwordEnv },
+    schema: settings.schema,
+    create: settings.create,
+    connectionsMax: settings.maxParallel,
+    idleMax: settings.maxIdle,
+    connectTimeoutMs: settings.connectTimeoutSeconds === undefined ? undefined : ms(settings.connectTimeoutSeconds),
+    statementTimeoutMs: ms(settings.statementTimeoutSeconds),
+    lockTimeoutMs: ms(settings.lockTimeoutSeconds),
+    waitMs: ms(settings.failoverTimeoutSeconds),
+    onTrouble: (message) => log.warn({ storage: 'postgresql' }, message),
+  })
 }
 
 const staticKeysOf = (seals: readonly SealSettings[]): StaticKey[] =>
@@ -137,7 +157,7 @@ export async function assembleServer(
   log: Log,
 ): Promise<{ assembly: Assembly; storage: Storage; close(): Promise<void> }> {
   const staticKeys = staticKeysOf(config.seals)
-  const storage = await openStorage(config)
+  const storage = await openStorage(config, log)
   const assembly = assemble({
     storage,
     staticKeys,
