@@ -53,6 +53,8 @@ export interface AssemblyOptions {
   readonly declaredDevices: readonly DeviceConfig[]
   readonly allowApiAudit: boolean
   readonly allowAuditPrefix: boolean
+  /** Whether `sys/raw` is served. */
+  readonly rawStorage: boolean
   readonly now?: () => number
 }
 
@@ -228,6 +230,7 @@ export function assemble(options: AssemblyOptions): Assembly {
     declaredDevices: options.declaredDevices,
     allowApiAudit: options.allowApiAudit,
     allowAuditPrefix: options.allowAuditPrefix,
+    rawStorage: options.rawStorage,
     acls: {
       byToken: aclOfToken,
       async byAccessor(tx, accessor, at, namespaceUuid) {

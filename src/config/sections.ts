@@ -70,7 +70,11 @@ export const serverSection = section({
     ),
     pluginDirectory: text('plugin_directory', 'Shown, not used: Coffer runs no external plugins.', ''),
     pidFile: text('pid_file', 'File that holds the process id while the server runs.', ''),
-    rawStorageEndpoint: bool('raw_storage_endpoint', 'Accepted; `sys/raw` is not served yet.', false),
+    rawStorageEndpoint: bool(
+      'raw_storage_endpoint',
+      'Serve `sys/raw`, which reads and writes what is stored below everything; it needs `sudo`. For repairs only.',
+      false,
+    ),
     introspectionEndpoint: bool('introspection_endpoint', 'Accepted; `sys/internal/inspect` is not served yet.', false),
     enableResponseHeaderHostname: bool('enable_response_header_hostname', 'Send `X-Vault-Hostname`.', false),
     enableResponseHeaderRaftNodeId: bool('enable_response_header_raft_node_id', 'Accepted; there is no raft.', false),
