@@ -8,6 +8,7 @@ import { versionLine } from './cli/version.ts'
 import { ConfigError, printProblem } from './config/keys.ts'
 import { loadConfig, parseConfig, validateConfig } from './config/load.ts'
 import { configReference } from './config/reference.ts'
+import { logLevelAliases, logLevels } from './config/sections.ts'
 import type { ServerConfig } from './config/server-config.ts'
 import { type DevOptions, devConfig, devRootToken } from './dev.ts'
 import { type LogOptions, openLog } from './log.ts'
@@ -16,7 +17,7 @@ import { type DescribedMount, openApiFor } from './sdk/openapi.ts'
 import { assembleServer, type RunningServer, startRecoveryServer, startServer } from './server.ts'
 
 const logOptions = (config: ServerConfig, level: string, format: string, file: string): LogOptions => ({
-  level: level || config.logLevel,
+  level: logLevelAliases[level] ?? (level || config.logLevel),
   format: (format || config.logFormat) === 'json' ? 'json' : 'standard',
   file: file || config.logFile || undefined,
   rotateBytes: config.logRotateBytes,
@@ -65,19 +66,23 @@ With -recovery it serves repairs only: a recovery token is made with "coffer ope
 token sys/raw reads and writes what is stored. See docs/seal.md.`,
   online: false,
   flags: {
-    config: list('Configuration file or folder (HCL or JSON); may be given several times.'),
+    config: list('Configuration file or folder (HCL or JSON); may be given several times.', { files: true }),
     recovery: bool('Serve repairs only: sys/raw, with a recovery token.'),
     dev: bool('Start a development server: unsealed, with a root token and a KV store at secret/.'),
-    'dev-data': str('Folder in which the development server keeps its data, unseal key and root token.'),
+    'dev-data': str('Folder in which the development server keeps its data, unseal key and root token.', {
+      files: true,
+    }),
     'dev-root-token-id': str('Text of the development root token.'),
     'dev-listen-address': str('Address the development server listens on (127.0.0.1:8200).'),
     'dev-tls': bool('Serve TLS with a new certificate authority.'),
-    'dev-tls-cert-dir': str('Folder for the certificates of -dev-tls.'),
+    'dev-tls-cert-dir': str('Folder for the certificates of -dev-tls.', { files: true }),
     'dev-no-store-token': bool('Do not write the root token to ~/.vault-token.'),
     'exit-on-core-shutdown': maybeBool('Accepted.'),
-    'log-level': str('trace, debug, info, warn, error or off.'),
-    'log-format': str('standard or json.'),
-    'log-file': str('File or folder to log to.'),
+    'log-level': str('trace, debug, info, warn, error or off.', {
+      choices: [...logLevels, 'off', ...Object.keys(logLevelAliases)],
+    }),
+    'log-format': str('standard or json.', { choices: ['standard', 'json'] }),
+    'log-file': str('File or folder to log to.', { files: true }),
   },
   async run({ flags, io }) {
     const print = (text: string) => void io.stdout.write(text)
