@@ -89,6 +89,7 @@ export function sealOperations(lifecycle: Lifecycle, facts: SealFacts, healthy: 
       summary: 'List the nodes this one knows: itself.',
       output: { nodes: list('Nodes.') },
       run: () => ({
+        flat: true,
         data: {
           nodes: [
             {
