@@ -3,7 +3,7 @@
 import { Buffer, isUtf8 } from 'node:buffer'
 import { clearPrefix } from '../barrier/barrier.ts'
 import { Sealed, Undecryptable } from '../barrier/errors.ts'
-import { epochKey, moveEpoch } from '../core/epoch.ts'
+import { renewEpoch } from '../core/epoch.ts'
 import { auditAnchorPrefix, auditKeyPath } from '../core/settings.ts'
 import {
   ApiError,
@@ -19,7 +19,6 @@ import {
   unavailable,
 } from '../sdk/index.ts'
 import { pageFields, pageOptions } from '../sdk/page.ts'
-import type { Writer } from '../storage/storage.ts'
 import { inRoot } from './in-root.ts'
 import { fromBase64 } from './tools.ts'
 
@@ -31,13 +30,6 @@ const isClosed = (key: string): boolean => closed.some((prefix) => key.startsWit
 function admit(context: Context, key: string): void {
   inRoot(context)
   if (isClosed(key)) throw invalid(`cannot access "${key}"`)
-}
-
-/** What is read again by every process at its next request: a change made below them must not meet an older copy in memory. */
-async function changed(tx: Writer, key: string): Promise<void> {
-  if (key === epochKey) return
-  await moveEpoch(tx, 'mounts')
-  await moveEpoch(tx, 'policies')
 }
 
 /** Says what is wrong with a value, or with the keys it needs. */
@@ -109,7 +101,8 @@ const writeRaw = one.write({
     } catch (error) {
       explained(error)
     }
-    await changed(context.tx, key)
+    // What processes hold in memory must not outlive a change made below it.
+    await renewEpoch(context.tx, context.now)
     return undefined
   },
 })
@@ -120,7 +113,7 @@ const deleteRaw = one.delete({
   async run({ path: key }, context) {
     admit(context, key)
     context.tx.delete(key)
-    await changed(context.tx, key)
+    await renewEpoch(context.tx, context.now)
     return undefined
   },
 })

@@ -58,3 +58,30 @@ test('what lies under keys of its own stays closed, whatever is broken above it;
   assert.equal((await broken('delete', record)).status, 204)
   await core.assembly.close()
 })
+
+test('a change renews the epoch, also where its record is broken', async () => {
+  const storage = memoryStorage()
+  const core = await startInside(storage)
+  const call = await recover(core, storage)
+  const epochs = async (): Promise<{ mounts: number; policies: number }> =>
+    JSON.parse((await call('read', 'sys/raw/core/epoch')).body['data'].value)
+  const put = async (value: string) =>
+    core.assembly.lifecycle.barrier.update(async (tx) => tx.put('core/epoch', Buffer.from(value)))
+  for (const broken of ['{broken', 'null', '[]', '{"mounts":"x","policies":null}']) {
+    await put(broken)
+    assert.equal((await call('write', 'sys/raw/x', { value: 'x' })).status, 204, broken)
+    const { mounts, policies } = await epochs()
+    assert.ok(mounts > 1_700_000_000_000 && policies > 1_700_000_000_000, broken)
+  }
+  // Later ones go on from there, whatever the clock says.
+  await put('{"mounts":9000000000000000,"policies":1}')
+  await call('delete', 'sys/raw/x')
+  const { mounts, policies } = await epochs()
+  assert.ok(mounts === 9_000_000_000_000_001 && policies > 1_700_000_000_000)
+  // Damaged, not only broken.
+  await storage.update(async (tx) => tx.put('core/epoch', Buffer.from('nonsense')))
+  assert.equal((await call('write', 'sys/raw/x', { value: 'x' })).status, 204)
+  assert.ok((await epochs()).mounts > 1_700_000_000_000)
+  assert.equal((await core.call('read', 'auth/token/lookup-self')).status, 200)
+  await core.assembly.close()
+})
