@@ -125,6 +125,17 @@ describe('unsealing', () => {
     assert.equal(body.cluster_id, undefined)
   })
 
+  test('paths for everybody say which methods they lack', async () => {
+    for (const [method, at] of [
+      ['GET', 'sys/unseal'],
+      ['POST', 'sys/seal-status'],
+      ['POST', 'sys/health'],
+      ['DELETE', 'sys/init'],
+      ['GET', 'sys/rekey/update'],
+    ] as const)
+      assert.equal((await s.server.call(method, at, undefined, none)).status, 405, `${method} ${at}`)
+  })
+
   test('a share that is none is refused and changes nothing', async () => {
     for (const key of ['', 'x', 'zz', '00', 'A'.repeat(10_000), 'ä', `${s.keys[0]}00`.slice(0, -1)])
       assert.equal((await give(key)).status, 400, key.slice(0, 20))

@@ -129,7 +129,9 @@ function withoutToken(lifecycle: Lifecycle, base: string, target: RekeyTarget): 
   const family: RekeyFamily = 'rekey'
   const open = async (request: { listener: { disableUnauthedRekey: boolean } }): Promise<void> => {
     if (request.listener.disableUnauthedRekey) throw missing('unsupported path')
-    if (!(await lifecycle.initialized())) throw invalid('server is not yet initialized')
+    const { initialized, recoverySeal } = await lifecycle.status()
+    if (!initialized) throw invalid('server is not yet initialized')
+    if (target === 'recovery' && !recoverySeal) throw invalid('recovery rekeying not supported')
   }
   const status = async () => rawJson(rekeyBody(await rekey.status(target)))
   const share = (key: string): Buffer => {
