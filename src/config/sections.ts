@@ -20,6 +20,14 @@ const noNodes = 'nodes of Coffer do not talk to each other'
 const noPlugins = 'Coffer runs no external plugins'
 const days32 = 2_764_800
 
+/** Levels of the log, and what else they are called. */
+export const logLevels = ['trace', 'debug', 'info', 'warn', 'error'] as const
+export const logLevelAliases: Readonly<Record<string, (typeof logLevels)[number]>> = {
+  warning: 'warn',
+  err: 'error',
+  notice: 'info',
+}
+
 /** Keys at the top of the file, besides the stanzas. */
 export const serverSection = section({
   title: 'Top level',
@@ -34,11 +42,7 @@ export const serverSection = section({
       'made at initialization',
     ),
     ui: bool('ui', 'Accepted; there is no web interface yet.', false),
-    logLevel: choice('log_level', ['trace', 'debug', 'info', 'warn', 'error'], 'Least level that is logged.', 'info', {
-      warning: 'warn',
-      err: 'error',
-      notice: 'info',
-    }),
+    logLevel: choice('log_level', logLevels, 'Least level that is logged.', 'info', logLevelAliases),
     logFormat: choice('log_format', ['standard', 'json'], 'How log lines are printed.', 'standard'),
     logFile: text('log_file', 'File to log to as well; a folder gets `coffer.log`.', ''),
     logRotateBytes: whole('log_rotate_bytes', 'Size at which the log file is rotated; 0 is never.', 0),
@@ -70,7 +74,11 @@ export const serverSection = section({
     ),
     pluginDirectory: text('plugin_directory', 'Shown, not used: Coffer runs no external plugins.', ''),
     pidFile: text('pid_file', 'File that holds the process id while the server runs.', ''),
-    rawStorageEndpoint: bool('raw_storage_endpoint', 'Accepted; `sys/raw` is not served yet.', false),
+    rawStorageEndpoint: bool(
+      'raw_storage_endpoint',
+      'Serve `sys/raw`, which reads and writes what is stored below everything; it needs `sudo`. For repairs only.',
+      false,
+    ),
     introspectionEndpoint: bool('introspection_endpoint', 'Accepted; `sys/internal/inspect` is not served yet.', false),
     enableResponseHeaderHostname: bool('enable_response_header_hostname', 'Send `X-Vault-Hostname`.', false),
     enableResponseHeaderRaftNodeId: bool('enable_response_header_raft_node_id', 'Accepted; there is no raft.', false),
