@@ -67,8 +67,12 @@ const readRaw = one.read({
   async run({ path: key, encoding }, context) {
     admit(context, key)
     isBase64(encoding)
-    const entry = await context.tx.get(key).catch(explained)
-    return entry && { data: { value: shown(entry.value, encoding) } }
+    try {
+      const entry = await context.tx.get(key)
+      return entry && { data: { value: shown(entry.value, encoding) } }
+    } catch (error) {
+      return explained(error)
+    }
   },
 })
 
