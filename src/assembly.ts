@@ -16,6 +16,7 @@ import { identityStore } from './core/identity/index.ts'
 import { jobRunner } from './core/jobs.ts'
 import { mountTable } from './core/mounts.ts'
 import { namespaceTable } from './core/namespaces.ts'
+import { nodeRegister } from './core/nodes.ts'
 import { requestPipeline } from './core/pipeline.ts'
 import { policyStore } from './core/policies.ts'
 import { sessionCache } from './core/sessions.ts'
@@ -63,6 +64,8 @@ export interface Assembly {
   readonly engines: readonly Engine[]
   /** Opens audit files anew (SIGHUP). */
   reopenAudit(): Promise<void>
+  /** Tells the other nodes over the store that this one is there, until `close`. */
+  join(): Promise<void>
   /** Ends jobs and audit, then drops the keys. */
   close(): Promise<void>
 }
@@ -158,6 +161,20 @@ export function assemble(options: AssemblyOptions): Assembly {
     log: (level, message, more) => log[level](more, message),
   })
 
+  const nodes = nodeRegister({
+    storage,
+    facts: {
+      name: facts.nodeName,
+      hostname: facts.hostname,
+      apiAddress: facts.apiAddress,
+      clusterAddress: facts.clusterAddress,
+      version: facts.apiVersion,
+      cofferVersion: facts.cofferVersion,
+    },
+    now,
+    warn: (message, cause) => log.warn({ cause: String(cause) }, message),
+  })
+
   const openAudit = async (): Promise<void> => {
     const pkcs8 = await lifecycle.barrier.update(async (tx) => {
       const entry = await tx.get(auditKeyPath)
@@ -199,9 +216,11 @@ export function assemble(options: AssemblyOptions): Assembly {
         await lifecycle.barrier.view((tx) => tables.current(tx))
         jobs.start(lifecycle.barrier)
         traffic.open()
+        nodes.setActive(now())
         log.info('unsealed')
       },
       async onSeal() {
+        nodes.setActive(undefined)
         await traffic.close(sealGraceMs)
         await jobs.stop()
         await room?.close()
@@ -224,6 +243,8 @@ export function assemble(options: AssemblyOptions): Assembly {
     namespaces,
     policies,
     wrapping,
+    nodes,
+    sharedStore: storage.shared ?? false,
     facts,
     declaredDevices: options.declaredDevices,
     allowApiAudit: options.allowApiAudit,
@@ -313,7 +334,9 @@ export function assemble(options: AssemblyOptions): Assembly {
     engines: [...engines.values()],
     handler: { handle, cors, bodyKind },
     reopenAudit: async () => await room?.reopen(),
+    join: () => nodes.start(),
     async close() {
+      await nodes.stop()
       await jobs.stop()
       await room?.close()
       await lifecycle.close()

@@ -124,6 +124,7 @@ export async function startServer(
     await prepare?.(assembly)
     const listeners = config.listeners.map((listener) => listenerOf(config, listener))
     const http = await startListeners(listeners, logged(assembly.handler, log, config.logRequestsLevel), { log })
+    void assembly.join()
     return running(config, log, storage, assembly, http)
   } catch (error) {
     await close()
@@ -152,6 +153,7 @@ export async function assembleServer(
       cofferVersion,
       clusterName: config.clusterName,
       hostname: hostname(),
+      nodeName: config.nodeName || hostname(),
       apiAddress: config.apiAddr,
       clusterAddress: config.clusterAddr,
     },

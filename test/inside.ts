@@ -50,6 +50,7 @@ export async function startInside(
       cofferVersion: '0.0.0',
       clusterName: '',
       hostname: 'test',
+      nodeName: 'test',
       apiAddress: '',
       clusterAddress: '',
     },

@@ -67,6 +67,8 @@ export interface Writer extends Reader {
 export interface Storage {
   /** What kind of store this is, as `storage_type` in seal-status tells it: "inmem", "sqlite", "postgresql". */
   readonly kind: string
+  /** Whether nodes on several machines can have the store open. Absent: no. */
+  readonly shared?: boolean
   /** Runs a function over one state of the store. It may run several times: it must have no effect outside. */
   view<T>(fn: (tx: Reader) => Promise<T>): Promise<T>
   /**

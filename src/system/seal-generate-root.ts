@@ -2,8 +2,9 @@
 import { decodeToken, otpLength } from '../barrier/generate-root.ts'
 import type { Lifecycle } from '../barrier/lifecycle.ts'
 import { decodeShare } from '../barrier/shares.ts'
-import { bool, int, invalid, missing, type Operation, path, type Reply, str } from '../sdk/index.ts'
+import { bool, int, invalid, missing, type Operation, path, str } from '../sdk/index.ts'
 import { inRoot } from './in-root.ts'
+import { rawJson } from './raw-json.ts'
 import { changing } from './seal-keyring.ts'
 import { type ShareInput, shareInput } from './share-input.ts'
 
@@ -62,9 +63,6 @@ export function generateRootOperations(lifecycle: Lifecycle): Operation[] {
   }
   const start = async ({ otp, pgp_key }: StartInput) => bodyOf((await generateRoot.start({ otp, pgpKey: pgp_key })).otp)
 
-  const rawJson = (body: object): Reply => ({
-    raw: { body: `${JSON.stringify(body)}\n`, contentType: 'application/json' },
-  })
   const open = async (request: { listener: { disableUnauthedGenerateRoot: boolean } }): Promise<void> => {
     if (request.listener.disableUnauthedGenerateRoot) throw missing('unsupported path')
     if (!(await lifecycle.initialized())) throw invalid('server is not yet initialized')

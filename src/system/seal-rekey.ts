@@ -5,12 +5,9 @@ import type { RekeyBackup, RekeyDone, RekeyFamily, RekeyStatus, RekeyTarget, Ver
 import { decodeShare } from '../barrier/shares.ts'
 import { bool, int, invalid, list, map, missing, type Operation, path, type Reply, str } from '../sdk/index.ts'
 import { inRoot } from './in-root.ts'
+import { rawJson } from './raw-json.ts'
 import { changing } from './seal-keyring.ts'
 import { type ShareInput, shareInput } from './share-input.ts'
-
-const rawJson = (body: object): Reply => ({
-  raw: { body: `${JSON.stringify(body)}\n`, contentType: 'application/json' },
-})
 
 const startInput = {
   secret_shares: int('Shares of the new key.').default(0),

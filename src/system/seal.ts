@@ -1,8 +1,9 @@
-// sys/init, seal-status, unseal, seal, health, leader and their like: what a server says and does about its keys. Most answers
+// sys/init, seal-status, unseal, seal, health and their like: what a server says and does about its keys. Most answers
 // are raw, without an envelope, since clients read them before there is anything else.
 import type { Lifecycle, SealStatus } from '../barrier/lifecycle.ts'
 import { bool, int, invalid, list, type Operation, path, type Reply, str } from '../sdk/index.ts'
 import { inRoot } from './in-root.ts'
+import { rawJson } from './raw-json.ts'
 import { generateRootOperations } from './seal-generate-root.ts'
 import { keyringOperations } from './seal-keyring.ts'
 import { rekeyOperations } from './seal-rekey.ts'
@@ -20,11 +21,6 @@ export interface SealFacts {
   readonly apiAddress: string
   readonly clusterAddress: string
 }
-
-const rawJson = (body: object, status?: number): Reply => ({
-  raw: { body: `${JSON.stringify(body)}\n`, contentType: 'application/json' },
-  ...(status !== undefined && { status }),
-})
 
 const clusterOf = (facts: SealFacts, status: SealStatus) =>
   status.sealed
@@ -178,14 +174,6 @@ export function sealOperations(lifecycle: Lifecycle, facts: SealFacts, healthy: 
         return { status: 204, finish: () => lifecycle.seal() }
       },
     }),
-    path('step-down', {}, 'Giving up leadership.').write({
-      summary: 'Accepted; nodes are equal, none leads.',
-      sudo: true,
-      run: (_, context) => {
-        inRoot(context)
-        return undefined
-      },
-    }),
     health.lifecycle('read', {
       summary: 'Tell by the status code whether the server can serve.',
       input: textFields,
@@ -225,38 +213,6 @@ export function sealOperations(lifecycle: Lifecycle, facts: SealFacts, healthy: 
         if (now.sealed) return rawJson(body, code.sealedcode)
         return rawJson(body, audited ? code.activecode : 500)
       },
-    }),
-    path('leader', {}, 'Leadership.').lifecycle('read', {
-      summary: 'Tell who leads: nobody does, nodes are equal.',
-      output: { ha_enabled: bool('Always false.') },
-      run: () =>
-        rawJson({
-          ha_enabled: false,
-          is_self: false,
-          active_time: '0001-01-01T00:00:00Z',
-          leader_address: '',
-          leader_cluster_address: '',
-          performance_standby: false,
-          performance_standby_last_remote_wal: 0,
-        }),
-    }),
-    path('ha-status', {}, 'Nodes.').read({
-      summary: 'List the nodes this one knows: itself.',
-      output: { nodes: list('Nodes.') },
-      run: () => ({
-        data: {
-          nodes: [
-            {
-              hostname: facts.hostname,
-              api_address: facts.apiAddress,
-              cluster_address: facts.clusterAddress,
-              active_node: true,
-              last_echo: null,
-              version,
-            },
-          ],
-        },
-      }),
     }),
     ...keyringOperations(lifecycle),
     ...rekeyOperations(lifecycle),
