@@ -21,6 +21,7 @@ import { requestPipeline } from './core/pipeline.ts'
 import { policyStore } from './core/policies.ts'
 import { sessionCache } from './core/sessions.ts'
 import { auditAnchors, auditKeyPath, corsOff } from './core/settings.ts'
+import { stateIndex } from './core/state-index.ts'
 import { coreTables, namespaceRecords } from './core/tables.ts'
 import { rootTokenSpec } from './core/tokens/create.ts'
 import { tokenStore } from './core/tokens/store.ts'
@@ -80,6 +81,7 @@ export function assemble(options: AssemblyOptions): Assembly {
   const engines = new Map(registered.map((engine) => [`${engine.kind}:${engine.type}`, engine]))
   let room: AuditRoom | undefined
   let declared: readonly DeviceConfig[] = []
+  let storeId = ''
   const audit: AuditBroker = {
     get enabled() {
       return room?.enabled ?? false
@@ -212,6 +214,7 @@ export function assemble(options: AssemblyOptions): Assembly {
       },
       moveEpoch: (tx) => moveEpoch(tx, 'mounts'),
       async onUnseal() {
+        storeId = (await lifecycle.status()).storeId
         await openAudit()
         await lifecycle.barrier.view((tx) => tables.current(tx))
         jobs.start(lifecycle.barrier)
@@ -314,6 +317,7 @@ export function assemble(options: AssemblyOptions): Assembly {
         contentType: 'application/json',
       },
     }),
+    indexOf: (revision) => stateIndex(storeId, revision),
     lifecycle(request) {
       if (!request.path.startsWith('sys/') || request.verb === 'help') return undefined
       try {

@@ -74,8 +74,9 @@ export interface Storage {
   /**
    * Runs a function and commits its writes all or nothing; runs it again when what it read has changed. Writing nothing costs no more than `view`.
    * Resolves when the commit is durable. Rejects with what the function threw (nothing is written then), `OutcomeUnknown`, or `StorageClosed`.
+   * `committed` is told the store-wide revision of the commit before that, unless nothing was written.
    */
-  update<T>(fn: (tx: Writer) => Promise<T>): Promise<T>
+  update<T>(fn: (tx: Writer) => Promise<T>, committed?: (revision: number) => void): Promise<T>
   /** Waits for what is under way, then closes. Later calls reject with `StorageClosed`. */
   close(): Promise<void>
 }
