@@ -2,6 +2,7 @@
 import { createSecretKey, randomBytes, randomUUID } from 'node:crypto'
 import { type Assembly, assemble } from '../src/assembly.ts'
 import type { DeviceConfig } from '../src/audit/options.ts'
+import type { StaticKey } from '../src/barrier/slots.ts'
 import type { Verb } from '../src/core/exchange.ts'
 import { parseJsonObject } from '../src/lib/json.ts'
 import { openLog } from '../src/log.ts'
@@ -13,6 +14,8 @@ export type Loose = Record<string, any>
 export interface Inside {
   readonly assembly: Assembly
   readonly root: string
+  /** Unseals the store. */
+  readonly key: StaticKey
   /** Status and parsed body; `raw` is the text. */
   call(
     verb: Verb,
@@ -31,14 +34,15 @@ export interface CallOptions {
   readonly headers?: Record<string, string>
 }
 
-/** Assembles, initialises and unseals a core. */
+/** Assembles and unseals a core; initialises its store, unless `beside` another core over the same store. */
 export async function startInside(
   storage: Storage,
-  options: { devices?: DeviceConfig[]; now?: () => number } = {},
+  options: { devices?: DeviceConfig[]; now?: () => number; beside?: Inside } = {},
 ): Promise<Inside> {
+  const key = options.beside?.key ?? { id: 'test', key: createSecretKey(randomBytes(32)), current: true }
   const assembly = assemble({
     storage,
-    staticKeys: [{ id: 'test', key: createSecretKey(randomBytes(32)), current: true }],
+    staticKeys: [key],
     log: openLog({ level: 'off', format: 'json' }),
     defaultLeaseTtlSeconds: 2_764_800,
     maxLeaseTtlSeconds: 2_764_800,
@@ -57,14 +61,18 @@ export async function startInside(
     ...(options.now ? { now: options.now } : {}),
   })
   const none = { shares: 0, threshold: 0, pgpKeys: [] }
-  const { rootToken: root } = await assembly.lifecycle.initialize({
-    secret: none,
-    recovery: { shares: 1, threshold: 1, pgpKeys: [] },
-    rootTokenPgpKey: '',
-  })
+  const initialize = () =>
+    assembly.lifecycle.initialize({
+      secret: none,
+      recovery: { shares: 1, threshold: 1, pgpKeys: [] },
+      rootTokenPgpKey: '',
+    })
+  const root = options.beside?.root ?? (await initialize()).rootToken
+  await assembly.lifecycle.autoUnseal()
   return {
     assembly,
     root,
+    key,
     async call(verb, path, body, more = {}) {
       const response = await assembly.handler.handle({
         id: randomUUID(),
