@@ -16,10 +16,12 @@ import { identityStore } from './core/identity/index.ts'
 import { jobRunner } from './core/jobs.ts'
 import { mountTable } from './core/mounts.ts'
 import { namespaceTable } from './core/namespaces.ts'
+import { nodeRegister } from './core/nodes.ts'
 import { requestPipeline } from './core/pipeline.ts'
 import { policyStore } from './core/policies.ts'
 import { sessionCache } from './core/sessions.ts'
 import { auditAnchors, auditKeyPath, corsOff } from './core/settings.ts'
+import { stateIndex } from './core/state-index.ts'
 import { coreTables, namespaceRecords } from './core/tables.ts'
 import { rootTokenSpec } from './core/tokens/create.ts'
 import { tokenStore } from './core/tokens/store.ts'
@@ -65,6 +67,8 @@ export interface Assembly {
   readonly engines: readonly Engine[]
   /** Opens audit files anew (SIGHUP). */
   reopenAudit(): Promise<void>
+  /** Tells the other nodes over the store that this one is there, until `close`. */
+  join(): Promise<void>
   /** Ends jobs and audit, then drops the keys. */
   close(): Promise<void>
 }
@@ -79,6 +83,7 @@ export function assemble(options: AssemblyOptions): Assembly {
   const engines = new Map(registered.map((engine) => [`${engine.kind}:${engine.type}`, engine]))
   let room: AuditRoom | undefined
   let declared: readonly DeviceConfig[] = []
+  let storeId = ''
   const audit: AuditBroker = {
     get enabled() {
       return room?.enabled ?? false
@@ -160,6 +165,20 @@ export function assemble(options: AssemblyOptions): Assembly {
     log: (level, message, more) => log[level](more, message),
   })
 
+  const nodes = nodeRegister({
+    storage,
+    facts: {
+      name: facts.nodeName,
+      hostname: facts.hostname,
+      apiAddress: facts.apiAddress,
+      clusterAddress: facts.clusterAddress,
+      version: facts.apiVersion,
+      cofferVersion: facts.cofferVersion,
+    },
+    now,
+    warn: (message, cause) => log.warn({ cause: String(cause) }, message),
+  })
+
   const openAudit = async (): Promise<void> => {
     const pkcs8 = await lifecycle.barrier.update(async (tx) => {
       const entry = await tx.get(auditKeyPath)
@@ -197,13 +216,16 @@ export function assemble(options: AssemblyOptions): Assembly {
       },
       moveEpoch: (tx) => moveEpoch(tx, 'mounts'),
       async onUnseal() {
+        storeId = (await lifecycle.status()).storeId
         await openAudit()
         await lifecycle.barrier.view((tx) => tables.current(tx))
         jobs.start(lifecycle.barrier)
         traffic.open()
+        nodes.setActive(now())
         log.info('unsealed')
       },
       async onSeal() {
+        nodes.setActive(undefined)
         await traffic.close(sealGraceMs)
         await jobs.stop()
         await room?.close()
@@ -226,6 +248,8 @@ export function assemble(options: AssemblyOptions): Assembly {
     namespaces,
     policies,
     wrapping,
+    nodes,
+    sharedStore: storage.shared ?? false,
     facts,
     declaredDevices: options.declaredDevices,
     allowApiAudit: options.allowApiAudit,
@@ -296,6 +320,7 @@ export function assemble(options: AssemblyOptions): Assembly {
         contentType: 'application/json',
       },
     }),
+    indexOf: (revision) => stateIndex(storeId, revision),
     lifecycle(request) {
       if (!request.path.startsWith('sys/') || request.verb === 'help') return undefined
       try {
@@ -319,7 +344,9 @@ export function assemble(options: AssemblyOptions): Assembly {
     engines: [...engines.values()],
     handler: { handle, cors, bodyKind },
     reopenAudit: async () => await room?.reopen(),
+    join: () => nodes.start(),
     async close() {
+      await nodes.stop()
       await jobs.stop()
       await room?.close()
       await lifecycle.close()

@@ -18,6 +18,7 @@ import { ApiError, denied, invalid, unavailable } from './sdk/errors.ts'
 import type { Answer, OperationVerb } from './sdk/operation.ts'
 import { decodeRecord } from './storage/collection.ts'
 import type { Storage } from './storage/storage.ts'
+import { leaderOperation } from './system/nodes.ts'
 import { rawOperations } from './system/raw.ts'
 import { type SealFacts, statusOperations } from './system/seal-status.ts'
 import { attemptOperations, decodeTokenOperation } from './system/token-attempts.ts'
@@ -114,6 +115,7 @@ export function recoveryServer({
     summary: 'Recovery mode.',
     operations: [
       ...statusOperations(recovery, facts, { healthy: () => true, recovery: true }),
+      leaderOperation({ facts, shared: storage.shared === true, activeSince: () => undefined }),
       ...attemptOperations(recovery.tokens, {
         base: 'generate-recovery-token',
         makes: 'recovery token',

@@ -89,6 +89,7 @@ const factsOf = (config: ServerConfig): ServerFacts => ({
   cofferVersion,
   clusterName: config.clusterName,
   hostname: hostname(),
+  nodeName: config.nodeName || hostname(),
   apiAddress: config.apiAddr,
   clusterAddress: config.clusterAddr,
 })
@@ -152,7 +153,9 @@ export async function startServer(
   try {
     await assembly.lifecycle.autoUnseal()
     await prepare?.(assembly)
-    return { assembly, ...(await serving(config, log, { ...assembly, close })) }
+    const server = await serving(config, log, { ...assembly, close })
+    void assembly.join()
+    return { assembly, ...server }
   } catch (error) {
     await close()
     throw error

@@ -289,14 +289,14 @@ export function createBarrier(storage: Storage, root: KeySource): Barrier {
       if (!root.keyring) throw new Sealed()
       return storage.view((tx) => fn(new BarrierTransaction(tx as Writer, sources)))
     },
-    async update<T>(fn: (tx: Writer) => Soon<T>): Promise<T> {
+    async update<T>(fn: (tx: Writer) => Soon<T>, committed?: (revision: number) => void): Promise<T> {
       if (!root.keyring) throw new Sealed()
       return storage.update(async (tx) => {
         const writer = new BarrierTransaction(tx, sources)
         const result = await fn(writer)
         await writer.settle()
         return result
-      })
+      }, committed)
     },
     close: () => storage.close(),
     attachKeyring: (prefix, source) => void bound.set(checked(prefix), source),

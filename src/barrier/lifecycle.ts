@@ -107,7 +107,7 @@ export function createLifecycle({ storage, staticKeys, ports, now = Date.now }: 
     warn,
   })
   const barrier: Barrier = createBarrier(storage, scope)
-  const namespaces = createNamespaceSeals(barrier, now)
+  const namespaces = createNamespaceSeals(barrier, now, (tx) => ports.moveEpoch?.(tx))
 
   const stopClock = () => {
     clearInterval(timer)

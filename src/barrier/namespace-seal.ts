@@ -3,6 +3,7 @@
 import { randomUUID } from 'node:crypto'
 import { generateKey } from '../crypto/aead.ts'
 import { invalid } from '../sdk/errors.ts'
+import { encodeRecord } from '../storage/collection.ts'
 import type { Reader, Storage, Writer } from '../storage/storage.ts'
 import { type Barrier, type BarrierWriter, namespacePrefix } from './barrier.ts'
 import { Sealed } from './errors.ts'
@@ -39,7 +40,10 @@ export interface NamespaceSeals {
   status(uuid: string): Promise<NamespaceSealStatus | undefined>
   /** Takes a share (hex or base64), or with `reset` forgets those given. 400 for wrong shares and for a namespace that is not sealable. */
   unseal(uuid: string, input: { key: string; reset: boolean }): Promise<NamespaceSealStatus>
-  /** Drops the keys: no value below `ns/<uuid>/`, or below adopted children, can be read or written (`Sealed`); names can, and removed. */
+  /**
+   * Drops the keys: no value below `ns/<uuid>/`, or below adopted children, can be read or written (`Sealed`); names can, and removed. Other
+   * processes drop theirs at their next `refresh`, which the moved epoch brings about before their next request.
+   */
   seal(uuid: string): Promise<void>
   /** Removes the records of a namespace's seal; every process forgets it at its next `refresh`. */
   remove(tx: Writer, uuid: string): Promise<void>
@@ -60,14 +64,22 @@ interface Known {
   readonly children: Set<string>
   /** Its records were seen in storage; before that its creation may still be under way. */
   stored: boolean
+  /** Version of the sealing that came before these keys were given; once there is another, they go. */
+  sealing: number
 }
 
 const recordsPrefix = 'barrier/ns/'
+/** When it was sealed last; absent: never. */
+const sealingKey = (uuid: string): string => `${recordsPrefix}${uuid}/sealing`
 const notSealable = () => invalid('namespace is not sealable')
 const firstBlock = 1024
 
-/** The seals of namespaces over a barrier. */
-export function createNamespaceSeals(barrier: Barrier, now: () => number): NamespaceSeals {
+/** The seals of namespaces over a barrier. `moved` runs in the transaction of every sealing, so that other processes notice. */
+export function createNamespaceSeals(
+  barrier: Barrier,
+  now: () => number,
+  moved: (tx: Writer) => void | Promise<void>,
+): NamespaceSeals {
   const scopes = new Map<string, Known>()
   const prefixOf = (uuid: string) => `${namespacePrefix}${uuid}/`
 
@@ -82,13 +94,21 @@ export function createNamespaceSeals(barrier: Barrier, now: () => number): Names
     const storage: Storage = barrier
     const prefix = `${recordsPrefix}${uuid}/`
     const scope = new SealScope({ storage, prefix, now, writerOver })
-    const made: Known = { scope, progress: new ShareProgress(), children: new Set(), stored }
+    const made: Known = { scope, progress: new ShareProgress(), children: new Set(), stored, sealing: 0 }
     scopes.set(uuid, made)
     barrier.attachKeyring(prefixOf(uuid), made.scope)
     return made
   }
   const declared = async (tx: Reader): Promise<string[]> =>
     (await tx.list(recordsPrefix)).map((name) => name.replace(/\/$/, ''))
+
+  const sealingsOf = (uuids: readonly string[]): Promise<number[]> =>
+    barrier.view(async (tx) => (await tx.getMany(uuids.map(sealingKey))).map((entry) => entry?.version ?? 0))
+  const drop = async ({ scope, progress }: Known): Promise<void> => {
+    progress.reset()
+    await scope.release().catch(() => undefined)
+    scope.drop()
+  }
 
   const status = async (uuid: string): Promise<NamespaceSealStatus | undefined> => {
     if (barrier.sealed) throw new Sealed()
@@ -161,12 +181,15 @@ export function createNamespaceSeals(barrier: Barrier, now: () => number): Names
     async unseal(uuid, { key, reset }) {
       const before = await status(uuid)
       if (!before) throw notSealable()
-      const { scope, progress } = known(uuid, true)
+      const here = known(uuid, true)
+      const { scope, progress } = here
       if (reset) progress.reset()
       else if (key === '') throw invalid('provided key is empty')
       else if (before.sealed && progress.add(decodeShare(key))) {
+        const [sealing = 0] = await sealingsOf([uuid])
         const stored = await readSeal(scope)
         if (!stored) throw notSealable()
+        here.sealing = sealing
         await unsealByShares(scope, progress, stored, [])
       }
       return (await status(uuid)) as NamespaceSealStatus
@@ -174,10 +197,11 @@ export function createNamespaceSeals(barrier: Barrier, now: () => number): Names
 
     async seal(uuid) {
       if (!(await status(uuid))) throw notSealable()
-      const { scope, progress } = known(uuid, true)
-      progress.reset()
-      await scope.release().catch(() => undefined)
-      scope.drop()
+      await barrier.update(async (tx) => {
+        tx.put(sealingKey(uuid), encodeRecord({ at: now() }))
+        await moved(tx)
+      })
+      await drop(known(uuid, true))
     },
 
     async remove(tx, uuid) {
@@ -187,17 +211,18 @@ export function createNamespaceSeals(barrier: Barrier, now: () => number): Names
 
     async refresh() {
       await declare()
-      // A scope that can no longer follow seals itself; that is its own namespace's affair.
-      for (const { scope, stored } of scopes.values())
-        if (stored && scope.keyring) await scope.refresh().catch(ignoreSealed)
+      const open = [...scopes].filter(([, { scope, stored }]) => stored && scope.keyring)
+      if (open.length === 0) return
+      const sealings = await sealingsOf(open.map(([uuid]) => uuid))
+      for (const [i, [, each]] of open.entries()) {
+        if (sealings[i] !== each.sealing) await drop(each)
+        // A scope that can no longer follow seals itself; that is its own namespace's affair.
+        else await each.scope.refresh().catch(ignoreSealed)
+      }
     },
 
     async dropAll() {
-      for (const { scope, progress } of scopes.values()) {
-        progress.reset()
-        await scope.release().catch(() => undefined)
-        scope.drop()
-      }
+      for (const each of scopes.values()) await drop(each)
     },
   }
 }

@@ -40,6 +40,7 @@ const refused = (text: string, ...messages: RegExp[]) =>
 const full = `
 api_addr = "https://vault.example.com:8200/"
 cluster_addr = "https://10.0.0.1:8201"
+node_name = "n1"
 cluster_name = "c1"
 ui = "true"
 log_level = "WARNING"
@@ -118,6 +119,7 @@ test('every stanza and key', () => {
   assert.deepEqual(top, {
     apiAddr: 'https://vault.example.com:8200',
     clusterAddr: 'https://10.0.0.1:8201',
+    nodeName: 'n1',
     clusterName: 'c1',
     ui: true,
     logLevel: 'warn',

@@ -35,6 +35,12 @@ export const serverSection = section({
   keys: {
     apiAddr: url('api_addr', 'Address under which clients reach this server; answers that name the server use it.'),
     clusterAddr: url('cluster_addr', 'Shown in `sys/ha-status`; nodes of Coffer do not talk to each other.'),
+    nodeName: text(
+      'node_name',
+      'Name of this node in `sys/ha-status`; each node should have its own.',
+      '',
+      'the host name',
+    ),
     clusterName: text(
       'cluster_name',
       'Name shown in `sys/seal-status` and `sys/health`.',

@@ -56,6 +56,8 @@ export interface ClientResponse {
   /** Defaults to `application/json` when there is a body. */
   readonly contentType?: string
   readonly headers?: Readonly<Record<string, string | readonly string[]>>
+  /** Value of `X-Vault-Index`: the request has written something. */
+  readonly index?: string
   /** Set for answers that go on (log monitor, events): pieces are sent as they come. */
   readonly stream?: AsyncIterable<string | Uint8Array>
 }

@@ -26,6 +26,8 @@ export interface PipelinePorts extends AdmissionPorts, FailurePorts {
   readonly now: () => number
   endToken(tx: Writer, found: FoundToken, now: number): Promise<void>
   help(progress: Progress): Reply
+  /** What `X-Vault-Index` says of a commit. */
+  indexOf(revision: number): string
   /** The operation, if the request is for one that runs without keys. */
   lifecycle(request: ClientRequest): Found | undefined
 }
@@ -130,7 +132,7 @@ export function requestPipeline(ports: PipelinePorts): Pipeline {
         if (!mount) throw missing(`no handler for route "${p.path}". route entry not found.`)
         p.mount = mount
         return await settle(p, tx, await stages.commit(done, p.input as never, contextOf(p, tx)))
-      })
+      }, p.committed)
     } catch (error) {
       if (!(error instanceof ApiError)) throw error
       return failed(error)
@@ -140,16 +142,19 @@ export function requestPipeline(ports: PipelinePorts): Pipeline {
   const answer = async (p: Progress): Promise<ClientResponse> => {
     const outcome = await ports.traffic.pass(() => outcomeOf(p))
     await outcome.reply?.finish?.()
-    return outcome.error ? errorResponse(outcome.error) : responseOf(p.request.verb, outcome.reply, outcome.envelope)
+    const response = outcome.error
+      ? errorResponse(outcome.error)
+      : responseOf(p.request.verb, outcome.reply, outcome.envelope)
+    return p.revision === 0 ? response : { ...response, index: ports.indexOf(p.revision) }
   }
 
   const outcomeOf = async (p: Progress): Promise<Outcome> => {
-    let outcome = await ports.storage.update((tx) => attempt(p, tx))
+    let outcome = await ports.storage.update((tx) => attempt(p, tx), p.committed)
     if (p.prepared && !outcome.error) {
       outcome = await actAndCommit(p)
       if (p.lastUse && p.spent) {
         const spent = p.spent
-        await ports.storage.update((tx) => ports.endToken(tx, spent, p.now))
+        await ports.storage.update((tx) => ports.endToken(tx, spent, p.now), p.committed)
       }
     }
     const text = outcome.error?.errors.join('; ') ?? ''

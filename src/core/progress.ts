@@ -39,6 +39,12 @@ export class Progress {
   /** The request as both audit entries tell it. */
   audited: AuditRequest | undefined
   prepared: { readonly value: unknown } | undefined
+  /** The store's revision after the last commit of this request; 0: it has written nothing. */
+  revision = 0
+  /** Takes note of a commit. */
+  readonly committed = (revision: number): void => {
+    this.revision = revision
+  }
 
   constructor(request: ClientRequest, now: number) {
     this.request = request

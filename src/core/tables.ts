@@ -56,6 +56,8 @@ const pathOf = (record: MountRecord): string => (record.kind === 'auth' ? `auth/
 export function coreTables(options: TablesOptions): Tables {
   let topology: Topology | undefined
   let mountsCounter = -1
+  let clears = 0
+  let publishing: Promise<void> = Promise.resolve()
   let statesByMount = new Map<string, Map<symbol, unknown>>()
 
   const lifetimes = ({ config }: MountRecord) => {
@@ -141,6 +143,7 @@ export function coreTables(options: TablesOptions): Tables {
 
   /** Reads the epoch, and the tables when they are others than those known. */
   const read = async (tx: Reader): Promise<Topology> => {
+    const since = clears
     const entry = await tx.get(epochKey)
     const version = entry?.version ?? 0
     if (topology?.epoch === version) return topology
@@ -151,13 +154,25 @@ export function coreTables(options: TablesOptions): Tables {
         : await load(tx, version, epoch.policies)
     // Only what one state of the store shows may be kept for others.
     await tx.verify()
-    if (!topology || version > topology.epoch) {
-      const changed = epoch.mounts !== mountsCounter
-      topology = next
-      mountsCounter = epoch.mounts
-      if (changed) await options.loaded(next)
-    }
+    await publish(next, epoch.mounts, since)
     return next
+  }
+
+  /**
+   * Lets everybody use a topology, once what hangs on it has followed: keys that are to go, audit devices that are to come. One at a time,
+   * never an older one, and none that was read before `clear`.
+   */
+  const publish = (next: Topology, counter: number, since: number): Promise<void> => {
+    const done = publishing.then(async () => {
+      const isNews = () => since === clears && (!topology || next.epoch > topology.epoch)
+      if (!isNews()) return
+      if (counter !== mountsCounter) await options.loaded(next)
+      if (!isNews()) return
+      topology = next
+      mountsCounter = counter
+    })
+    publishing = done.catch(() => undefined)
+    return done
   }
 
   return {
@@ -166,6 +181,7 @@ export function coreTables(options: TablesOptions): Tables {
       return topology
     },
     clear() {
+      clears++
       topology = undefined
       mountsCounter = -1
       statesByMount = new Map()

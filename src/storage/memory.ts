@@ -76,10 +76,10 @@ class MemoryTable implements Keeper {
     )
   }
 
-  async commit(tx: Transaction): Promise<boolean> {
+  async commit(tx: Transaction): Promise<number> {
     // As in a store on disk, others get their turn between the function's end and its commit.
     await turn()
-    if (!this.prove(tx)) return false
+    if (!this.prove(tx)) return 0
     this.#revision++
     for (const [key, value] of tx.writes) {
       if (value === undefined) {
@@ -89,7 +89,7 @@ class MemoryTable implements Keeper {
         this.#stored.set(key, { value, version: this.#revision })
       }
     }
-    return true
+    return this.#revision
   }
 
   *#below(prefix: string, start: string): Generator<string> {

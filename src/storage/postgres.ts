@@ -80,6 +80,7 @@ export async function postgresStorage(options: PostgresOptions): Promise<Storage
   let closed: Promise<void> | undefined
   return {
     kind: 'postgresql',
+    shared: true,
     view,
     update,
     close() {

@@ -19,14 +19,20 @@ export function runner<At extends Moment>(keeper: Keeper<At>, attemptsMax = atte
   const settle = (): void => {
     if (running === 0) draining?.resolve()
   }
-  const run = async <T>(fn: (tx: Transaction<At>) => Soon<T>, writable: boolean): Promise<T> => {
+  const run = async <T>(
+    fn: (tx: Transaction<At>) => Soon<T>,
+    writable: boolean,
+    committed?: (revision: number) => void,
+  ): Promise<T> => {
     if (draining) throw new StorageClosed('the store is closed')
     running++
     try {
       for (let attempt = 0; attempt < attemptsMax; attempt++) {
         if (attempt >= pausesFrom) await backOff(attempt)
         const outcome = await runOnce(keeper, fn, new Transaction(keeper, attempt, writable))
-        if (outcome) return outcome.result
+        if (!outcome) continue
+        if (outcome.revision > 0) committed?.(outcome.revision)
+        return outcome.result
       }
       throw new TooMuchContention(`the transaction was run ${attemptsMax} times, others kept changing what it read`)
     } finally {
@@ -36,7 +42,7 @@ export function runner<At extends Moment>(keeper: Keeper<At>, attemptsMax = atte
   }
   return {
     view: (fn) => run(fn, false),
-    update: (fn) => run(fn, true),
+    update: (fn, committed) => run(fn, true, committed),
     async drain() {
       draining ??= Promise.withResolvers()
       settle()
@@ -51,12 +57,12 @@ const pauseMaxMs = 32
 
 const backOff = (attempt: number): Promise<void> => pause(Math.random() * Math.min(pauseMaxMs, attempt))
 
-/** Runs the function once; undefined when what it read did not hold. */
+/** Runs the function once; undefined when what it read did not hold. Revision 0: nothing was written. */
 async function runOnce<T, At extends Moment>(
   keeper: Keeper<At>,
   fn: (tx: Transaction<At>) => Soon<T>,
   tx: Transaction<At>,
-): Promise<{ readonly result: T } | undefined> {
+): Promise<{ readonly result: T; readonly revision: number } | undefined> {
   let result: T
   try {
     result = await fn(tx)
@@ -68,8 +74,11 @@ async function runOnce<T, At extends Moment>(
   }
   tx.end()
   if (tx.doomed) return undefined
-  const holds = tx.writes.size > 0 ? await keeper.commit(tx) : tx.oneState || (await keeper.prove(tx))
-  return holds ? { result } : undefined
+  if (tx.writes.size > 0) {
+    const revision = await keeper.commit(tx)
+    return revision > 0 ? { result, revision } : undefined
+  }
+  return tx.oneState || (await keeper.prove(tx)) ? { result, revision: 0 } : undefined
 }
 
 /** Proves what a failed run read; when no proof can be had the error stays as it is. */

@@ -11,7 +11,7 @@ const groupBytesMax = 64 * 1024 * 1024
 
 interface Waiting extends Commit {
   readonly bytes: number
-  readonly resolve: (committed: boolean) => void
+  readonly resolve: (revision: number) => void
   readonly reject: (error: StorageError) => void
 }
 
@@ -21,8 +21,8 @@ export interface Writer {
   readonly shared: BigInt64Array
   /** Says what the main thread knows of the file; before the first commit. */
   attach(facts: Facts): void
-  /** Resolves true when durable, false when what was read has changed; rejects with a `StorageError`. `base` as in `Commit`. */
-  commit(tx: Transaction, base: number): Promise<boolean>
+  /** Resolves with the revision when durable, 0 when what was read has changed; rejects with a `StorageError`. `base` as in `Commit`. */
+  commit(tx: Transaction, base: number): Promise<number>
   /** Ends the thread after its last checkpoint. All commits must have been answered. */
   close(): Promise<void>
 }
@@ -69,7 +69,7 @@ class WriterThread {
     this.#facts = facts
   }
 
-  commit(tx: Transaction, base: number): Promise<boolean> {
+  commit(tx: Transaction, base: number): Promise<number> {
     if (this.#dead) return Promise.reject(this.#dead)
     return new Promise((resolve, reject) => {
       let bytes = 0
@@ -168,8 +168,8 @@ class WriterThread {
     this.#facts?.settle(results.reduce((highest, result) => Math.max(highest, result), 0))
     for (const [i, { resolve, reject }] of group.entries()) {
       const result = results[i] ?? outcomes.unknown
-      if (result > 0) resolve(true)
-      else if (result === outcomes.conflict) resolve(false)
+      if (result > 0) resolve(result)
+      else if (result === outcomes.conflict) resolve(0)
       else if (result === outcomes.failed) reject(new StorageError(`the commit failed: ${reason}`))
       else reject(new OutcomeUnknown(`it is not known whether the commit was made: ${reason}`))
     }

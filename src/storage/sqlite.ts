@@ -189,7 +189,7 @@ function sqliteKeeper(db: DatabaseSync, writer: Writer): SqliteKeeper {
     entries: (query: RangeQuery) => reading(() => reader.entries(query)),
     prove: (tx) => reading(() => prove(tx)),
     async commit(tx) {
-      if (!(await reading(() => expectedHold(tx)))) return false
+      if (!(await reading(() => expectedHold(tx)))) return 0
       return writer.commit(tx, tx.start.floor)
     },
   }
