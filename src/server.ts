@@ -12,9 +12,13 @@ import type { Handler } from './core/exchange.ts'
 import type { ListenerConfig } from './http/limits.ts'
 import { type HttpServer, startListeners } from './http/listener.ts'
 import type { Log } from './log.ts'
+import { instrumentsOf } from './metrics/instruments.ts'
+import { metricsRoom } from './metrics/room.ts'
 import { memoryStorage } from './storage/memory.ts'
+import type { StorageMeter } from './storage/meter.ts'
 import { sqliteStorage } from './storage/sqlite.ts'
 import type { Storage } from './storage/storage.ts'
+import { metricsOptionsOf } from './telemetry.ts'
 
 export interface RunningServer {
   readonly assembly: Assembly
@@ -30,10 +34,10 @@ export interface RunningServer {
 /** Milliseconds that requests under way are given at stop. */
 const graceMs = 10_000
 
-const openStorage = async (config: ServerConfig): Promise<Storage> => {
-  if (!config.storage || config.storage.type === 'inmem' || !config.storage.file) return memoryStorage()
+const openStorage = async (config: ServerConfig, meter: StorageMeter): Promise<Storage> => {
+  if (!config.storage || config.storage.type === 'inmem' || !config.storage.file) return memoryStorage({ meter })
   mkdirSync(path.dirname(path.resolve(config.storage.file)), { recursive: true, mode: 0o700 })
-  return await sqliteStorage({ path: config.storage.file })
+  return await sqliteStorage({ path: config.storage.file, meter })
 }
 
 const staticKeysOf = (seals: readonly SealSettings[]): StaticKey[] =>
@@ -137,9 +141,15 @@ export async function assembleServer(
   log: Log,
 ): Promise<{ assembly: Assembly; storage: Storage; close(): Promise<void> }> {
   const staticKeys = staticKeysOf(config.seals)
-  const storage = await openStorage(config)
+  const room = metricsRoom(metricsOptionsOf(config.telemetry, hostname()), (facts, message) => log.warn(facts, message))
+  const instruments = instrumentsOf(room)
+  const storage = await openStorage(config, instruments.storage).catch((error: unknown) => {
+    room.close()
+    throw error
+  })
   const assembly = assemble({
     storage,
+    metrics: { room, instruments },
     staticKeys,
     log,
     defaultLeaseTtlSeconds: config.defaultLeaseTtlSeconds,

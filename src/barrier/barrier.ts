@@ -1,5 +1,7 @@
 // The barrier: a Storage whose values are ciphertext below. Keys, versions and ranges pass through as they are. What lies
 // under `seal/` in the store below (slots, wrapped keyring, counters) is not reachable through it.
+
+import { SampledTimer } from '../lib/metrics.ts'
 import {
   type Entry,
   type ListOptions,
@@ -50,7 +52,23 @@ export interface Barrier extends Storage {
   writerOver(tx: Writer): BarrierWriter
 }
 
+/** What the barrier times. */
+export interface BarrierMeter {
+  readonly get: SampledTimer
+  readonly put: SampledTimer
+  readonly delete: SampledTimer
+  readonly list: SampledTimer
+}
+
+const unread: BarrierMeter = {
+  get: new SampledTimer(),
+  put: new SampledTimer(),
+  delete: new SampledTimer(),
+  list: new SampledTimer(),
+}
+
 interface Sources {
+  readonly meter: BarrierMeter
   readonly root: KeySource
   of(key: string): KeySource
   prefixOf(source: KeySource): string | undefined
@@ -129,20 +147,27 @@ class BarrierTransaction implements BarrierWriter {
   async get(key: string): Promise<Entry | undefined> {
     const source = this.#sourceOf(key)
     if (this.#known(key)) return this.#opened.get(key)
+    const { get } = this.#sources.meter
+    const began = get.begin()
     const entry = await this.#tx.get(key)
-    return this.#keep(key, entry && (await this.#open(source, entry)))
+    const opened = entry && (await this.#open(source, entry))
+    get.end(began)
+    return this.#keep(key, opened)
   }
 
   async getMany(keys: readonly string[]): Promise<(Entry | undefined)[]> {
     const sources = keys.map((key) => this.#sourceOf(key))
     const wanted = keys.filter((key) => !this.#known(key))
     const found = new Map<string, Entry | undefined>()
+    const { get } = this.#sources.meter
+    const began = get.begin()
     const entries = wanted.length === 0 ? [] : await this.#tx.getMany(wanted)
     for (const [index, key] of wanted.entries()) {
       const entry = entries[index]
       const source = sources[keys.indexOf(key)] as KeySource
       found.set(key, this.#keep(key, entry && (await this.#open(source, entry))))
     }
+    get.end(began)
     return keys.map((key) => (found.has(key) ? found.get(key) : this.#opened.get(key)))
   }
 
@@ -150,7 +175,13 @@ class BarrierTransaction implements BarrierWriter {
   async list(prefix: string, options: ListOptions = {}): Promise<string[]> {
     this.#unsealed()
     if (prefix.startsWith(clearPrefix)) return []
-    if (!clearPrefix.startsWith(prefix)) return this.#tx.list(prefix, options)
+    if (!clearPrefix.startsWith(prefix)) {
+      const { list } = this.#sources.meter
+      const began = list.begin()
+      const names = await this.#tx.list(prefix, options)
+      list.end(began)
+      return names
+    }
     const hidden = clearPrefix.slice(prefix.length)
     const { limit } = options
     const names = await this.#tx.list(prefix, limit === undefined ? options : { ...options, limit: limit + 1 })
@@ -198,14 +229,20 @@ class BarrierTransaction implements BarrierWriter {
     if (!this.#used) this.#used = [{ source, term }]
     else if (!this.#used.some((used) => used.term === term)) this.#used.push({ source, term })
     this.#forget(key)
+    const timer = this.#sources.meter.put
+    const began = timer.begin()
     this.#tx.put(key, keyring.encrypt(key, value))
+    timer.end(began)
   }
 
   delete(key: string): void {
     refuseClear(key)
     this.#unsealed()
     this.#forget(key)
+    const timer = this.#sources.meter.delete
+    const began = timer.begin()
     this.#tx.delete(key)
+    timer.end(began)
   }
 
   mark(): Mark {
@@ -248,15 +285,16 @@ async function visible<T>(
 
 /** Makes an encrypting writer under given keys: for a store that is just being made. */
 export const writerUnder = (tx: Writer, source: KeySource): BarrierWriter =>
-  new BarrierTransaction(tx, { root: source, of: () => source, prefixOf: () => undefined })
+  new BarrierTransaction(tx, { root: source, of: () => source, prefixOf: () => undefined, meter: unread })
 
 const nothing: KeySource = { keyring: undefined, refresh: async () => undefined, reserve: async () => undefined }
 
 /** Makes the barrier over a store; `root` holds the keys of everything that no attached keyring claims. */
-export function createBarrier(storage: Storage, root: KeySource): Barrier {
+export function createBarrier(storage: Storage, root: KeySource, meter: BarrierMeter = unread): Barrier {
   const bound = new Map<string, KeySource>()
   const sources: Sources = {
     root,
+    meter,
     of(key) {
       if (bound.size === 0 || !key.startsWith(namespacePrefix)) return root
       const end = key.indexOf('/', namespacePrefix.length)

@@ -4,7 +4,7 @@ import type { KeyObject } from 'node:crypto'
 import { invalid } from '../sdk/errors.ts'
 import type { Storage, Writer } from '../storage/storage.ts'
 import { authorityOf, unsealsItself } from './authority.ts'
-import { type Barrier, clearPrefix, createBarrier } from './barrier.ts'
+import { type Barrier, type BarrierMeter, clearPrefix, createBarrier } from './barrier.ts'
 import { Sealed } from './errors.ts'
 import { createGenerateRoot, type GenerateRoot } from './generate-root.ts'
 import { type InitResult, type InitWanted, initializeStore } from './init.ts'
@@ -42,6 +42,7 @@ export interface LifecycleOptions {
   readonly staticKeys: readonly StaticKey[]
   readonly ports: LifecyclePorts
   readonly now?: () => number
+  readonly meter?: BarrierMeter | undefined
 }
 
 /** The seal as `sys/seal-status` tells it. */
@@ -94,7 +95,8 @@ export interface Lifecycle {
 }
 
 /** Makes the lifecycle of a store. */
-export function createLifecycle({ storage, staticKeys, ports, now = Date.now }: LifecycleOptions): Lifecycle {
+export function createLifecycle(options: LifecycleOptions): Lifecycle {
+  const { storage, staticKeys, ports, now = Date.now } = options
   const warn = (message: string, cause: unknown) => ports.warn?.(message, cause)
   const progress = new ShareProgress()
   let known = false
@@ -121,7 +123,7 @@ export function createLifecycle({ storage, staticKeys, ports, now = Date.now }: 
     },
     warn,
   })
-  const barrier: Barrier = createBarrier(storage, scope)
+  const barrier: Barrier = createBarrier(storage, scope, options.meter)
   const namespaces = createNamespaceSeals(barrier, now)
 
   const stopClock = () => {

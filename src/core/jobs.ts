@@ -1,5 +1,6 @@
 // The job runner: works off due entries by handlers, in bounded batches, under fenced locks, from unseal to seal. It holds no lock
 // and writes nothing while nothing is due. It must never let an entry that fails stop the others.
+import type { Counter, Timer } from '../lib/metrics.ts'
 import type { Storage, Writer } from '../storage/storage.ts'
 import { type DueEntry, dueKeys, duePrefix, dueShards, putDue, readDue } from './due.ts'
 import { type JobLock, type JobLocks, jobLocks } from './job-lock.ts'
@@ -16,6 +17,14 @@ export interface Again {
  */
 export type DueHandler = (tx: Writer, entry: DueEntry) => Promise<Again | undefined>
 
+/** What is counted of due work. */
+export interface JobMeter {
+  readonly done: Counter
+  readonly failed: Counter
+  /** Looks that found something. */
+  readonly turn: Timer
+}
+
 export interface JobOptions {
   readonly handlers: ReadonlyMap<string, DueHandler>
   /** Milliseconds since the epoch. */
@@ -29,6 +38,7 @@ export interface JobOptions {
   readonly lockTermMs?: number
   /** Entries per transaction. */
   readonly batch?: number
+  readonly meter?: JobMeter
 }
 
 export interface JobRunner {
@@ -61,6 +71,7 @@ export function jobRunner(options: JobOptions): JobRunner {
   const pollMs = options.pollMs ?? 1_000
   const termMs = options.lockTermMs ?? 15_000
   const batch = options.batch ?? 25
+  const { meter } = options
   let storage: Storage | undefined
   let locks: JobLocks | undefined
   let timer: NodeJS.Timeout | undefined
@@ -99,6 +110,8 @@ export function jobRunner(options: JobOptions): JobRunner {
       }
       return true
     })
+    meter?.done.add(held ? keys.length - failures.length : 0)
+    meter?.failed.add(held ? failures.length : 0)
     for (const { entry, error } of held ? failures : [])
       log('error', 'due work failed and will be tried again', {
         kind: entry.kind,
@@ -140,9 +153,12 @@ export function jobRunner(options: JobOptions): JobRunner {
     while (running) await running.catch(() => 0)
     const store = storage
     if (!store || !locks) return 0
+    const began = performance.now()
     running = runAll(store, locks)
     try {
-      return await running
+      const done = await running
+      if (done > 0) meter?.turn.since(began)
+      return done
     } finally {
       running = undefined
     }

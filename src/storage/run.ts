@@ -1,5 +1,6 @@
 // Runs transactions: again while what they read does not hold, and none any more once the store closes.
 import { setTimeout as pause } from 'node:timers/promises'
+import { type StorageMeter, unreadMeter } from './meter.ts'
 import { type Storage, StorageClosed, TooMuchContention } from './storage.ts'
 import { type Keeper, type Moment, Transaction } from './transaction.ts'
 
@@ -12,7 +13,11 @@ export interface Runner extends Pick<Storage, 'view' | 'update'> {
 }
 
 /** Makes the runner of a keeper's transactions. `attemptsMax` bounds how often one is run before `TooMuchContention`. */
-export function runner<At extends Moment>(keeper: Keeper<At>, attemptsMax = attemptsMaxDefault): Runner {
+export function runner<At extends Moment>(
+  keeper: Keeper<At>,
+  attemptsMax = attemptsMaxDefault,
+  meter: StorageMeter = unreadMeter(),
+): Runner {
   let running = 0
   let draining: PromiseWithResolvers<void> | undefined
 
@@ -24,8 +29,9 @@ export function runner<At extends Moment>(keeper: Keeper<At>, attemptsMax = atte
     running++
     try {
       for (let attempt = 0; attempt < attemptsMax; attempt++) {
+        if (attempt > 0) meter.reruns.add()
         if (attempt >= pausesFrom) await backOff(attempt)
-        const outcome = await runOnce(keeper, fn, new Transaction(keeper, attempt, writable))
+        const outcome = await runOnce(keeper, fn, new Transaction(keeper, attempt, writable), meter)
         if (outcome) return outcome.result
       }
       throw new TooMuchContention(`the transaction was run ${attemptsMax} times, others kept changing what it read`)
@@ -56,6 +62,7 @@ async function runOnce<T, At extends Moment>(
   keeper: Keeper<At>,
   fn: (tx: Transaction<At>) => Promise<T>,
   tx: Transaction<At>,
+  meter: StorageMeter,
 ): Promise<{ readonly result: T } | undefined> {
   let result: T
   try {
@@ -68,8 +75,18 @@ async function runOnce<T, At extends Moment>(
   }
   tx.end()
   if (tx.doomed) return undefined
-  const holds = tx.writes.size > 0 ? await keeper.commit(tx) : tx.oneState || (await keeper.prove(tx))
+  const holds = tx.writes.size > 0 ? await commit(keeper, tx, meter) : tx.oneState || (await keeper.prove(tx))
   return holds ? { result } : undefined
+}
+
+async function commit<At extends Moment>(
+  keeper: Keeper<At>,
+  tx: Transaction<At>,
+  meter: StorageMeter,
+): Promise<boolean> {
+  const committed = await meter.commit.time(Promise.resolve(keeper.commit(tx)))
+  if (!committed) meter.conflicts.add()
+  return committed
 }
 
 /** Proves what a failed run read; when no proof can be had the error stays as it is. */
