@@ -1,4 +1,5 @@
 // The composition root of a server process: configuration -> storage -> core -> listeners, and the signals. The only file that sees all rooms.
+import cluster from 'node:cluster'
 import { createHash } from 'node:crypto'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
@@ -141,7 +142,9 @@ export async function assembleServer(
   log: Log,
 ): Promise<{ assembly: Assembly; storage: Storage; close(): Promise<void> }> {
   const staticKeys = staticKeysOf(config.seals)
-  const room = metricsRoom(metricsOptionsOf(config.telemetry, hostname()), (facts, message) => log.warn(facts, message))
+  const room = metricsRoom(metricsOptionsOf(config.telemetry, hostname(), cluster.worker?.id), (facts, message) =>
+    log.warn(facts, message),
+  )
   const instruments = instrumentsOf(room)
   const storage = await openStorage(config, instruments.storage).catch((error: unknown) => {
     room.close()

@@ -4,8 +4,8 @@ import type { TelemetrySettings } from './config/server-config.ts'
 import type { PushTarget } from './metrics/push.ts'
 import type { MetricsOptions } from './metrics/room.ts'
 
-/** Gives how metrics are named, kept and sent. `worker` is the number of a process among several of one server. */
-export function metricsOptionsOf(telemetry: TelemetrySettings, hostname: string, worker?: string): MetricsOptions {
+/** Gives how metrics are named, kept and sent. `worker` numbers this process where one server has several. */
+export function metricsOptionsOf(telemetry: TelemetrySettings, hostname: string, worker?: number): MetricsOptions {
   const { statsdAddress, statsiteAddress, dogstatsdAddr, enableHostnameLabel } = telemetry
   const targets = [
     targetOf('statsite', statsiteAddress, []),
@@ -18,7 +18,7 @@ export function metricsOptionsOf(telemetry: TelemetrySettings, hostname: string,
   return {
     prefix: telemetry.metricsPrefix || 'vault',
     hostInNames: named ? hostname : '',
-    labels: { ...(enableHostnameLabel && { host: hostname }), ...(worker !== undefined && { worker }) },
+    labels: { ...(enableHostnameLabel && { host: hostname }), ...(worker !== undefined && { worker: String(worker) }) },
     prefixFilter: telemetry.prefixFilter,
     filterDefault: telemetry.filterDefault,
     cardinalityMax: telemetry.maximumGaugeCardinality || 500,

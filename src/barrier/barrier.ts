@@ -1,7 +1,6 @@
 // The barrier: a Storage whose values are ciphertext below. Keys, versions and ranges pass through as they are. What lies
 // under `seal/` in the store below (slots, wrapped keyring, counters) is not reachable through it.
-
-import { SampledTimer } from '../lib/metrics.ts'
+import { SampledTimer, Timer } from '../lib/metrics.ts'
 import {
   type Entry,
   type ListOptions,
@@ -55,16 +54,16 @@ export interface Barrier extends Storage {
 /** What the barrier times. */
 export interface BarrierMeter {
   readonly get: SampledTimer
-  readonly put: SampledTimer
-  readonly delete: SampledTimer
-  readonly list: SampledTimer
+  readonly put: Timer
+  readonly delete: Timer
+  readonly list: Timer
 }
 
 const unread: BarrierMeter = {
   get: new SampledTimer(),
-  put: new SampledTimer(),
-  delete: new SampledTimer(),
-  list: new SampledTimer(),
+  put: new Timer(),
+  delete: new Timer(),
+  list: new Timer(),
 }
 
 interface Sources {
@@ -175,13 +174,7 @@ class BarrierTransaction implements BarrierWriter {
   async list(prefix: string, options: ListOptions = {}): Promise<string[]> {
     this.#unsealed()
     if (prefix.startsWith(clearPrefix)) return []
-    if (!clearPrefix.startsWith(prefix)) {
-      const { list } = this.#sources.meter
-      const began = list.begin()
-      const names = await this.#tx.list(prefix, options)
-      list.end(began)
-      return names
-    }
+    if (!clearPrefix.startsWith(prefix)) return this.#sources.meter.list.time(this.#tx.list(prefix, options))
     const hidden = clearPrefix.slice(prefix.length)
     const { limit } = options
     const names = await this.#tx.list(prefix, limit === undefined ? options : { ...options, limit: limit + 1 })
@@ -229,20 +222,18 @@ class BarrierTransaction implements BarrierWriter {
     if (!this.#used) this.#used = [{ source, term }]
     else if (!this.#used.some((used) => used.term === term)) this.#used.push({ source, term })
     this.#forget(key)
-    const timer = this.#sources.meter.put
-    const began = timer.begin()
+    const began = performance.now()
     this.#tx.put(key, keyring.encrypt(key, value))
-    timer.end(began)
+    this.#sources.meter.put.since(began)
   }
 
   delete(key: string): void {
     refuseClear(key)
     this.#unsealed()
     this.#forget(key)
-    const timer = this.#sources.meter.delete
-    const began = timer.begin()
+    const began = performance.now()
     this.#tx.delete(key)
-    timer.end(began)
+    this.#sources.meter.delete.since(began)
   }
 
   mark(): Mark {

@@ -47,7 +47,7 @@ export function countRequest(meter: RequestInstruments, p: Progress, began: numb
   if (p.handledAt === 0) return
   const audited = ended - p.handledAt
   meter.logResponse.observe(audited)
-  // A pure read and a refusal send both entries at once.
+  // A pure read and a refusal send both entries at once; of all others the request's was timed when it was sent.
   if (!p.requestAudited) meter.logRequest.observe(audited)
   if (p.handlingAt !== 0) p.mount?.routes.observe(p.operation, p.handledAt - p.handlingAt)
 }

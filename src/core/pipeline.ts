@@ -49,7 +49,7 @@ export function requestPipeline(ports: PipelinePorts): Pipeline {
 
   /** Writes the entry of the request, once. The handler need not wait for it, but nothing is committed or done outside before it is taken. */
   const auditRequest = (p: Progress): Promise<void> => {
-    p.requestAudited ??= ports.audit.record([auditQuestion(p, '')])
+    p.requestAudited ??= ports.meter.logRequest.time(ports.audit.record([auditQuestion(p, '')]))
     // Whoever needs it waits for it; a handler that fails first must not leave a rejection behind.
     p.requestAudited.catch(() => undefined)
     return p.requestAudited

@@ -2,7 +2,7 @@
 import { Counter, type Timer } from '../lib/metrics.ts'
 import type { MetricsRoom } from './room.ts'
 
-/** Mounts over the bound are timed together under this name. */
+/** Mounts and devices over the bound are timed together under this name. */
 const others = 'other-'
 
 /** Makes the instruments of a process. */
@@ -12,14 +12,17 @@ export function instrumentsOf({ registry, mountsMax }: MetricsRoom) {
   registry.read('responses', () =>
     responses.flatMap(({ total }, first) => (total > 0 ? { value: total, labels: { class: `${first}xx` } } : [])),
   )
-  const mounts = new Set<string>()
-  /** Gives the name of a mount in metrics: slashes become dashes. */
-  const mountName = (path: string): string => {
-    const name = path.replaceAll('/', '-')
-    if (!mounts.has(name) && mounts.size >= mountsMax) return others
-    mounts.add(name)
-    return name
+  /** Bounds how many names there may be; those beyond are one. */
+  const bounded = (): ((name: string) => string) => {
+    const names = new Set<string>()
+    return (name) => {
+      if (!names.has(name) && names.size >= mountsMax) return others
+      names.add(name)
+      return name
+    }
   }
+  const mounts = bounded()
+  const devices = bounded()
   return {
     requests: {
       requests: timer('handleRequest'),
@@ -31,16 +34,17 @@ export function instrumentsOf({ registry, mountsMax }: MetricsRoom) {
       responses,
     },
     /** Gives the timer of an operation on the mount at a full path. */
-    route: (path: string, operation: string): Timer => timer('route', { operation, mount: mountName(path) }),
+    route: (path: string, operation: string): Timer =>
+      timer('route', { operation, mount: mounts(path.replaceAll('/', '-')) }),
     device: (path: string): readonly [Timer, Timer] => [
-      timer('deviceLogRequest', { device: path }),
-      timer('deviceLogResponse', { device: path }),
+      timer('deviceLogRequest', { device: devices(path) }),
+      timer('deviceLogResponse', { device: devices(path) }),
     ],
     barrier: {
       get: sampled('barrierGet'),
-      put: sampled('barrierPut'),
-      delete: sampled('barrierDelete'),
-      list: sampled('barrierList'),
+      put: timer('barrierPut'),
+      delete: timer('barrierDelete'),
+      list: timer('barrierList'),
     },
     tokens: {
       create: timer('tokenCreate'),

@@ -62,8 +62,10 @@ dropped; the log says so once.
 
 ## Several processes
 
-Each process counts for itself, and a scrape reaches one of them. \`coffer.process.start_time_seconds\` has the label \`pid\`. Give each process
-a listener of its own for metrics; counters of different processes behind one address look as if they were reset all the time.
+Each process counts for itself, and a scrape reaches one of them. Where the processes of one server share an address, every metric has the
+label \`worker\`, the number of the process that answered (a process that takes the place of another has a new one), so that their series do
+not mix; sum over it. Servers of their own behind one address are best scraped one by one. \`coffer.process.start_time_seconds\` has the label
+\`pid\`. What is sent to statsd comes from each process, and needs no scrape to reach it.
 
 ## All metrics
 

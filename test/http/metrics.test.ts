@@ -122,6 +122,7 @@ test('counts what happened, and names mounts but no path, secret, token or user'
   assert.equal(grown('vault_route_update_auth_userpass__count'), 2)
   assert.ok(grown('vault_core_handle_request_count') >= 22)
   assert.ok(grown('vault_audit_log_response_count') >= 24)
+  assert.equal(grown('vault_audit_log_request_count'), grown('vault_audit_log_response_count'))
   assert.ok(grown('vault_barrier_get_count') > 5)
   assert.ok(grown('coffer_storage_commit_count') >= 1)
   assert.ok(grown('coffer_storage_commit_groups') >= 1)
