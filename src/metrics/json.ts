@@ -1,5 +1,5 @@
-// Metrics in Vault's JSON: counters and timers of the interval that ended last, gauges as they stand. Source: the answer of sys/metrics
-// without a format.
+// Metrics in Vault's JSON: counters and timers of the interval that ended last (or of the first, while it goes on), gauges as they stand.
+// Source: the answer of sys/metrics without a format.
 import type { Sample } from '../lib/metrics.ts'
 import { intervalMs, type Snapshot } from './registry.ts'
 
@@ -18,36 +18,40 @@ const byName = <T extends { readonly Name: string }>(list: T[]): T[] =>
 /** Prints a snapshot as Vault's JSON. */
 export function printSummary(snapshot: Snapshot): string {
   const rate = (sum: number): number => sum / (intervalMs / 1000)
-  const samples = snapshot.timers.flatMap(({ name, labels, timer: { finished } }) =>
-    finished.count === 0
+  const which = snapshot.first ? 'current' : 'finished'
+  const samples = snapshot.timers.flatMap(({ name, labels, timer }) => {
+    const sample = timer[which]
+    const { count, sum, min, max } = sample
+    return count === 0
       ? []
       : {
           Name: name,
-          Count: finished.count,
-          Rate: rate(finished.sum),
-          Sum: finished.sum,
-          Min: finished.min,
-          Max: finished.max,
-          Mean: finished.sum / finished.count,
-          Stddev: deviation(finished),
+          Count: count,
+          Rate: rate(sum),
+          Sum: sum,
+          Min: min,
+          Max: max,
+          Mean: sum / count,
+          Stddev: deviation(sample),
           Labels: labels,
-        },
-  )
-  const counters = snapshot.counters.flatMap(({ name, labels, counter: { finished } }) =>
-    finished === 0
+        }
+  })
+  const counters = snapshot.counters.flatMap(({ name, labels, counter }) => {
+    const events = counter[which]
+    return events === 0
       ? []
       : {
           Name: name,
-          Count: finished,
-          Rate: rate(finished),
-          Sum: finished,
+          Count: events,
+          Rate: rate(events),
+          Sum: events,
           Min: 1,
           Max: 1,
           Mean: 1,
           Stddev: 0,
           Labels: labels,
-        },
-  )
+        }
+  })
   const gauges = [...snapshot.gauges, ...snapshot.totals].map(({ name, value, labels }) => ({
     Name: name,
     Value: value,

@@ -44,6 +44,14 @@ test('names are unique, and every label belongs to a gauge or total', () => {
   }
 })
 
+test('before the first interval has ended JSON is of that one', () => {
+  const registry = metricsRegistry(plainMetrics)
+  registry.timer('handleRequest').observe(2)
+  registry.counter('jobsDone').add()
+  const parsed = JSON.parse(printSummary(registry.snapshot()))
+  assert.deepEqual([parsed.Samples[0].Sum, parsed.Counters[0].Sum], [2, 1])
+})
+
 test('JSON is of the interval before, in the form of Vault', () => {
   const { registry } = filled()
   const parsed = JSON.parse(printSummary(registry.snapshot()))
@@ -191,6 +199,28 @@ test('sends to statsd by UDP in datagrams of at most 1400 bytes', { timeout: 20_
   assert.equal(got, wanted)
   pusher.close()
   receiver.close()
+})
+
+test('a statsd server that is not there is told once and harms nothing', { timeout: 20_000 }, async () => {
+  const snapshot = filled().registry.snapshot()
+  const port = await new Promise<number>((resolve) => {
+    const socket = createSocket('udp4').bind(0, '127.0.0.1', () => {
+      const free = socket.address().port
+      socket.close(() => resolve(free))
+    })
+  })
+  for (const host of ['127.0.0.1', 'nowhere.invalid']) {
+    const told: unknown[] = []
+    const pusher = metricsPusher({ ...target('statsd', port), host }, (facts) => void told.push(facts))
+    while (told.length === 0) {
+      pusher.push(snapshot)
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+    pusher.push(snapshot)
+    pusher.close()
+    pusher.push(snapshot)
+    pusher.close()
+  }
 })
 
 test('sends to statsite by TCP, tells trouble once and connects again', { timeout: 20_000 }, async () => {

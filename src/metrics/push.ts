@@ -103,8 +103,9 @@ function udpSender({ host, port }: PushTarget, trouble: (error: unknown) => void
     const made = createSocket(host.includes(':') ? 'udp6' : 'udp4').unref()
     made.on('error', (error) => {
       trouble(error)
+      if (socket !== made) return
+      socket = undefined
       made.close()
-      if (socket === made) socket = undefined
     })
     return made
   }
@@ -120,10 +121,11 @@ function udpSender({ host, port }: PushTarget, trouble: (error: unknown) => void
       const made = open()
       socket = made
       ready = false
-      made.connect(port, host, () => {
+      made.once('connect', () => {
         ready = true
         pour(made, lines)
       })
+      made.connect(port, host)
     },
     close() {
       socket?.close()

@@ -30,8 +30,9 @@ export type GaugeSeries = Named & { readonly value: number }
 
 /** All metrics that are shown, as they stand. `news` is when something was last counted. */
 export interface Snapshot {
-  /** When the interval that ended last began. */
+  /** When the interval that ended last began, or the one that goes on if it is the first. */
   readonly intervalBegan: number
+  readonly first: boolean
   readonly timers: readonly TimerSeries[]
   readonly counters: readonly CounterSeries[]
   readonly gauges: readonly GaugeSeries[]
@@ -112,6 +113,7 @@ export function metricsRegistry(options: NamingOptions, now: () => number = Date
     read: (id, read) => void readers.push({ id, read }),
     snapshot: () => ({
       intervalBegan: began,
+      first: began === ended,
       timers: [...timers.values()].filter(({ name }) => shown(name)),
       counters: [...counters.values()].filter(({ name }) => shown(name)),
       gauges: readAll('gauge'),
