@@ -3,6 +3,7 @@ import { createHmac } from 'node:crypto'
 import type { AuditRoom } from './audit/broker.ts'
 import { auditBroker } from './audit/broker.ts'
 import type { AuditBroker } from './audit/event.ts'
+import { deviceMeter } from './audit/meter.ts'
 import type { DeviceConfig } from './audit/options.ts'
 import { auditSigner } from './audit/signer.ts'
 import { Sealed } from './barrier/errors.ts'
@@ -14,6 +15,7 @@ import type { Handler } from './core/exchange.ts'
 import { tokenGrants } from './core/grants.ts'
 import { identityStore } from './core/identity/index.ts'
 import { jobRunner } from './core/jobs.ts'
+import { routeMeter } from './core/meter.ts'
 import { mountTable } from './core/mounts.ts'
 import { namespaceTable } from './core/namespaces.ts'
 import { nodeRegister } from './core/nodes.ts'
@@ -29,9 +31,13 @@ import { spendUse } from './core/tokens/use.ts'
 import { sealAbove } from './core/topology.ts'
 import { trafficGate } from './core/traffic.ts'
 import { responseWrapping } from './core/wrapping.ts'
+import { sharedPasswords } from './crypto/password.ts'
 import { cubbyholePrefix } from './engines/cubbyhole/index.ts'
+import { readGauges } from './gauges.ts'
 import { inCidrs } from './lib/cidr.ts'
 import type { Log } from './log.ts'
+import { type Instruments, instrumentsOf } from './metrics/instruments.ts'
+import { type MetricsRoom, metricsRoom, plainMetrics } from './metrics/room.ts'
 import { engineAliases, engines as registered } from './registry.ts'
 import type { Context } from './sdk/context.ts'
 import { findOperation } from './sdk/dispatch.ts'
@@ -41,6 +47,8 @@ import { helpFor } from './sdk/help.ts'
 import type { OperationVerb } from './sdk/operation.ts'
 import type { Reader, Storage } from './storage/storage.ts'
 import { identityEngine } from './system/identity.ts'
+import { openMetrics } from './system/metrics.ts'
+import { clusterNameOf } from './system/seal-status.ts'
 import { type ServerFacts, systemEngine } from './system/system.ts'
 import { tokenEngine } from './system/token.ts'
 
@@ -57,6 +65,8 @@ export interface AssemblyOptions {
   readonly allowAuditPrefix: boolean
   /** Whether `sys/raw` is served. */
   readonly rawStorage: boolean
+  /** What is counted with; the assembly ends it. Absent: made here. */
+  readonly metrics?: { readonly room: MetricsRoom; readonly instruments: Instruments }
   readonly now?: () => number
 }
 
@@ -69,7 +79,7 @@ export interface Assembly {
   reopenAudit(): Promise<void>
   /** Tells the other nodes over the store that this one is there, until `close`. */
   join(): Promise<void>
-  /** Ends jobs and audit, then drops the keys. */
+  /** Ends jobs, audit and metrics, then drops the keys. */
   close(): Promise<void>
 }
 
@@ -80,6 +90,7 @@ const sealGraceMs = 2_000
 export function assemble(options: AssemblyOptions): Assembly {
   const { storage, log, facts } = options
   const now = options.now ?? Date.now
+  const { room: metrics, instruments } = options.metrics ?? unconfiguredMetrics(log)
   const engines = new Map(registered.map((engine) => [`${engine.kind}:${engine.type}`, engine]))
   let room: AuditRoom | undefined
   let declared: readonly DeviceConfig[] = []
@@ -93,9 +104,10 @@ export function assemble(options: AssemblyOptions): Assembly {
 
   const traffic = trafficGate(() => new Sealed())
   const identity = identityStore()
-  const policies = policyStore()
+  const policies = policyStore(instruments.policies)
   const tokens = tokenStore({
     now,
+    meter: instruments.tokens,
     entityPolicies: (tx, entity) => identity.policiesOf(tx, entity),
     async onRevoke(tx, record) {
       wrapping.forget(tx, record)
@@ -110,6 +122,7 @@ export function assemble(options: AssemblyOptions): Assembly {
     defaultLeaseTtlSeconds: options.defaultLeaseTtlSeconds,
     maxLeaseTtlSeconds: options.maxLeaseTtlSeconds,
     namespaceSealed: (uuid) => lifecycle.namespaces.closed(uuid),
+    routes: (path) => routeMeter((operation) => instruments.route(path, operation)),
     async loaded(topology) {
       await lifecycle.refresh()
       for (const { record } of topology.namespaces.values()) {
@@ -161,6 +174,7 @@ export function assemble(options: AssemblyOptions): Assembly {
   })
   const jobs = jobRunner({
     now,
+    meter: instruments.jobs,
     handlers: new Map([...tokens.handlers, [cleanupKind, cleanup.handler]]),
     log: (level, message, more) => log[level](more, message),
   })
@@ -196,6 +210,7 @@ export function assemble(options: AssemblyOptions): Assembly {
       now,
       signer: auditSigner(pkcs8),
       logger: log,
+      meter: (path) => deviceMeter(...instruments.device(path)),
       anchors: {
         load: async (device) =>
           (await lifecycle.barrier.view((tx) => auditAnchors(device).all(tx))).map(({ value }) => value),
@@ -205,8 +220,10 @@ export function assemble(options: AssemblyOptions): Assembly {
       },
     })
   }
+  let clusterName = facts.clusterName
   const lifecycle = createLifecycle({
     storage,
+    meter: instruments.barrier,
     staticKeys: options.staticKeys,
     now,
     ports: {
@@ -216,15 +233,19 @@ export function assemble(options: AssemblyOptions): Assembly {
       },
       moveEpoch: (tx) => moveEpoch(tx, 'mounts'),
       async onUnseal() {
+        const began = performance.now()
         storeId = (await lifecycle.status()).storeId
         await openAudit()
         await lifecycle.barrier.view((tx) => tables.current(tx))
         jobs.start(lifecycle.barrier)
+        clusterName ||= clusterNameOf(facts, (await lifecycle.status()).storeId)
         traffic.open()
         nodes.setActive(now())
+        instruments.postUnseal.since(began)
         log.info('unsealed')
       },
       async onSeal() {
+        const began = performance.now()
         nodes.setActive(undefined)
         await traffic.close(sealGraceMs)
         await jobs.stop()
@@ -234,6 +255,7 @@ export function assemble(options: AssemblyOptions): Assembly {
         sessions.clear()
         policies.clear()
         tokens.clear()
+        instruments.preSeal.since(began)
         log.info('sealed')
       },
       warn: (message, cause) => log.warn({ cause: String(cause) }, message),
@@ -269,6 +291,7 @@ export function assemble(options: AssemblyOptions): Assembly {
       return room
     },
     health: () => room?.health(),
+    printMetrics: metrics.answer,
     namespaceSealChanged: () => tables.clear(),
   })
   const add = (engine: Engine) => engines.set(`${engine.kind}:${engine.type}`, engine)
@@ -283,6 +306,15 @@ export function assemble(options: AssemblyOptions): Assembly {
     }),
   )
 
+  readGauges(metrics.registry, {
+    clusterName: () => clusterName,
+    sealed: () => lifecycle.sealed,
+    inFlight: () => traffic.running,
+    topology: () => tables.latest,
+    audit: () => room?.health(),
+    passwords: sharedPasswords,
+  })
+  const metricsForAll = openMetrics(metrics.answer)
   const systemVariant = system.variant({})
   /** As storage has it now; while sealed nobody may come from elsewhere. */
   const cors = async () =>
@@ -300,6 +332,7 @@ export function assemble(options: AssemblyOptions): Assembly {
     audit,
     traffic,
     now,
+    meter: instruments.requests,
     grants: tokenGrants({ tokens, identity, wrapping }),
     inCidrs,
     spendUse,
@@ -323,6 +356,8 @@ export function assemble(options: AssemblyOptions): Assembly {
     indexOf: (revision) => stateIndex(storeId, revision),
     lifecycle(request) {
       if (!request.path.startsWith('sys/') || request.verb === 'help') return undefined
+      if (request.listener.openMetrics && request.path === 'sys/metrics' && request.verb === 'read')
+        return metricsForAll
       try {
         const found = findOperation(systemVariant, request.verb as OperationVerb, request.path.slice(4))
         return found.operation.lifecycle ? found : undefined
@@ -350,6 +385,13 @@ export function assemble(options: AssemblyOptions): Assembly {
       await jobs.stop()
       await room?.close()
       await lifecycle.close()
+      metrics.close()
     },
   }
+}
+
+/** Metrics without a `telemetry` stanza. */
+function unconfiguredMetrics(log: Log): NonNullable<AssemblyOptions['metrics']> {
+  const room = metricsRoom(plainMetrics, (facts, message) => log.warn(facts, message))
+  return { room, instruments: instrumentsOf(room) }
 }

@@ -12,6 +12,7 @@ import { logLevelAliases, logLevels } from './config/sections.ts'
 import type { ServerConfig } from './config/server-config.ts'
 import { type DevOptions, devConfig, devRootToken } from './dev.ts'
 import { type LogOptions, openLog } from './log.ts'
+import { metricsReference } from './metrics/reference.ts'
 import type { Engine } from './sdk/engine.ts'
 import { type DescribedMount, openApiFor } from './sdk/openapi.ts'
 import { assembleServer, type RunningServer, startRecoveryServer, startServer } from './server.ts'
@@ -230,6 +231,7 @@ const docs = path.resolve(import.meta.dirname, '../docs')
 /** Files made from the code, and what they must hold. */
 const generated = async (): Promise<{ file: string; text: string }[]> => [
   { file: path.join(docs, 'configuration.md'), text: configReference() },
+  { file: path.join(docs, 'metrics.md'), text: metricsReference() },
   { file: path.join(docs, 'openapi.json'), text: await openApiText() },
 ]
 

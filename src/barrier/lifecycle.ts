@@ -3,7 +3,7 @@
 import type { KeyObject } from 'node:crypto'
 import { invalid } from '../sdk/errors.ts'
 import type { Storage, Writer } from '../storage/storage.ts'
-import { type Barrier, clearPrefix, createBarrier } from './barrier.ts'
+import { type Barrier, type BarrierMeter, clearPrefix, createBarrier } from './barrier.ts'
 import { Sealed } from './errors.ts'
 import { createGenerateRoot } from './generate-root.ts'
 import { type InitResult, type InitWanted, initializeStore } from './init.ts'
@@ -43,6 +43,7 @@ export interface LifecycleOptions {
   readonly staticKeys: readonly StaticKey[]
   readonly ports: LifecyclePorts
   readonly now?: () => number
+  readonly meter?: BarrierMeter | undefined
 }
 
 export interface Lifecycle {
@@ -79,7 +80,8 @@ export interface Lifecycle {
 }
 
 /** Makes the lifecycle of a store. */
-export function createLifecycle({ storage, staticKeys, ports, now = Date.now }: LifecycleOptions): Lifecycle {
+export function createLifecycle(options: LifecycleOptions): Lifecycle {
+  const { storage, staticKeys, ports, now = Date.now } = options
   const warn = (message: string, cause: unknown) => ports.warn?.(message, cause)
   const progress = new ShareProgress()
   let known = false
@@ -106,7 +108,7 @@ export function createLifecycle({ storage, staticKeys, ports, now = Date.now }: 
     },
     warn,
   })
-  const barrier: Barrier = createBarrier(storage, scope)
+  const barrier: Barrier = createBarrier(storage, scope, options.meter)
   const namespaces = createNamespaceSeals(barrier, now, (tx) => ports.moveEpoch?.(tx))
 
   const stopClock = () => {

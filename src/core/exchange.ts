@@ -47,6 +47,8 @@ export interface ListenerFacts {
   readonly tls: boolean
   readonly disableUnauthedRekey: boolean
   readonly disableUnauthedGenerateRoot: boolean
+  /** Metrics are given without a token. */
+  readonly openMetrics?: boolean
 }
 
 export interface ClientResponse {

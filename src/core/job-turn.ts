@@ -3,7 +3,7 @@
 import type { Storage, Writer } from '../storage/storage.ts'
 import { type DueEntry, dueKeys, putDue, readDue } from './due.ts'
 import type { JobLock } from './job-lock.ts'
-import type { DueHandler, JobLog } from './jobs.ts'
+import type { DueHandler, JobLog, JobMeter } from './jobs.ts'
 
 export interface TurnOptions {
   readonly handlers: ReadonlyMap<string, DueHandler>
@@ -14,6 +14,7 @@ export interface TurnOptions {
   readonly batch: number
   /** Whether the runner still wants it. */
   readonly goesOn: () => boolean
+  readonly meter?: JobMeter | undefined
 }
 
 interface Failure {
@@ -33,7 +34,7 @@ const retryDelay = (attempts: number): number => Math.min(retryMostMs, retryFirs
 
 /** Works off what is due in a shard under its lock; gives how many entries were. The lock stays the caller's to release. */
 export async function takeTurn(store: Storage, shard: string, lock: JobLock, options: TurnOptions): Promise<number> {
-  const { handlers, now, clock, log } = options
+  const { handlers, now, clock, log, meter } = options
 
   const runEntry = async (tx: Writer, entry: DueEntry, failures: Failure[]): Promise<void> => {
     const mark = tx.mark()
@@ -69,6 +70,8 @@ export async function takeTurn(store: Storage, shard: string, lock: JobLock, opt
       }
       return worked
     })
+    meter?.done.add(count > 0 ? count - failures.length : 0)
+    meter?.failed.add(count > 0 ? failures.length : 0)
     for (const { entry, error } of count > 0 ? failures : [])
       log('error', 'due work failed and will be tried again', {
         kind: entry.kind,

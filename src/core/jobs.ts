@@ -1,6 +1,7 @@
 // The job runner: works off due entries by handlers, from unseal to seal, a few shards at a time, each under its own fenced lock, so
 // that nodes share the work. It holds no lock and writes nothing while nothing is due, and no entry that fails stops the others.
 import { hash, randomUUID } from 'node:crypto'
+import type { Counter, Timer } from '../lib/metrics.ts'
 import type { Storage, Writer } from '../storage/storage.ts'
 import { type DueEntry, dueKeys, duePrefix, dueShards } from './due.ts'
 import { type JobLocks, jobLocks } from './job-lock.ts'
@@ -19,6 +20,13 @@ export interface Again {
 export type DueHandler = (tx: Writer, entry: DueEntry) => Promise<Again | undefined>
 
 export type JobLog = (level: 'debug' | 'error', message: string, facts: Record<string, unknown>) => void
+/** What is counted of due work. */
+export interface JobMeter {
+  readonly done: Counter
+  readonly failed: Counter
+  /** Turns at a shard that found something. */
+  readonly turn: Timer
+}
 
 export interface JobOptions {
   readonly handlers: ReadonlyMap<string, DueHandler>
@@ -33,6 +41,7 @@ export interface JobOptions {
   readonly lockTermMs?: number
   /** Entries per transaction. */
   readonly batch?: number
+  readonly meter?: JobMeter
 }
 
 export interface JobRunner {
@@ -65,6 +74,7 @@ export function jobRunner(options: JobOptions): JobRunner {
   const { handlers, now, log, batch = 25 } = options
   const clock = options.clock ?? (() => performance.now())
   const pollMs = options.pollMs ?? pollMsDefault
+  const { meter } = options
   const self = randomUUID()
   /** What this node is doing, by shard. */
   const turns = new Map<string, Promise<void>>()
@@ -97,8 +107,10 @@ export function jobRunner(options: JobOptions): JobRunner {
     if (!lock) return
     const goesOn = () => current === run
     try {
-      const done = await takeTurn(run.store, shard, lock, { handlers, now, clock, log, batch, goesOn })
+      const began = performance.now()
+      const done = await takeTurn(run.store, shard, lock, { handlers, now, clock, log, batch, goesOn, meter })
       workedOff += done
+      if (done > 0) meter?.turn.since(began)
     } finally {
       await lock.release()
     }

@@ -12,6 +12,7 @@ import { type Envelope, envelopeOf, errorResponse, isEmpty, printEnvelope, respo
 import type { ClientRequest, ClientResponse } from './exchange.ts'
 import { type FailurePorts, failureResponse } from './failure.ts'
 import type { Grants } from './grants.ts'
+import { countFailure, countRequest, type RequestInstruments } from './meter.ts'
 import { type Progress, progressOf, requestFacts } from './progress.ts'
 import { allowedHeaders, visibleKeys } from './shown.ts'
 import type { FoundToken } from './tokens/record.ts'
@@ -24,6 +25,7 @@ export interface PipelinePorts extends AdmissionPorts, FailurePorts {
   readonly traffic: Traffic
   readonly grants: Grants
   readonly now: () => number
+  readonly meter: RequestInstruments
   endToken(tx: Writer, found: FoundToken, now: number): Promise<void>
   help(progress: Progress): Reply
   /** What `X-Vault-Index` says of a commit. */
@@ -49,7 +51,7 @@ export function requestPipeline(ports: PipelinePorts): Pipeline {
 
   /** Writes the entry of the request, once. The handler need not wait for it, but nothing is committed or done outside before it is taken. */
   const auditRequest = (p: Progress): Promise<void> => {
-    p.requestAudited ??= ports.audit.record([auditQuestion(p, '')])
+    p.requestAudited ??= ports.meter.logRequest.time(ports.audit.record([auditQuestion(p, '')]))
     // Whoever needs it waits for it; a handler that fails first must not leave a rejection behind.
     p.requestAudited.catch(() => undefined)
     return p.requestAudited
@@ -100,6 +102,7 @@ export function requestPipeline(ports: PipelinePorts): Pipeline {
         const reads = (operation.kind === 'read' || operation.kind === 'compute') && !p.spent
         const audited = !reads || p.request.wrapTtlSeconds > 0 ? auditRequest(p) : undefined
         const context = contextOf(p, tx)
+        p.handlingAt = performance.now()
         if (operation.stages) return await stage(p, operation.stages.prepare(p.input as never, context))
         outcome = await settle(p, tx, await operation.run?.(p.input as never, context))
         await audited
@@ -161,6 +164,7 @@ export function requestPipeline(ports: PipelinePorts): Pipeline {
     const entries = [auditAnswer(p, outcome.reply, outcome.envelope, text)]
     // A pure read and a refusal have had no effect yet: both entries travel together.
     if (!p.requestAudited) entries.unshift(auditQuestion(p, text))
+    p.handledAt = performance.now()
     await ports.audit.record(entries)
     return outcome
   }
@@ -176,11 +180,16 @@ export function requestPipeline(ports: PipelinePorts): Pipeline {
 
   return async (request) => {
     const p = progressOf(request, ports.now())
+    const began = performance.now()
+    let response: ClientResponse
     try {
       const outside = ports.lifecycle(request)
-      return outside ? await answerOutside(p, outside) : await answer(p)
+      response = outside ? await answerOutside(p, outside) : await answer(p)
     } catch (error) {
-      return failureResponse(error, request, ports)
+      countFailure(ports.meter, p, error)
+      response = failureResponse(error, request, ports)
     }
+    countRequest(ports.meter, p, began, response.status)
+    return response
   }
 }

@@ -45,6 +45,9 @@ export class Progress {
   readonly committed = (revision: number): void => {
     this.revision = revision
   }
+  /** Readings of the clock when the handler began, and when it and its commit were done; 0: it did not come to that. */
+  handlingAt = 0
+  handledAt = 0
 
   constructor(request: ClientRequest, now: number) {
     this.request = request
@@ -69,6 +72,7 @@ export class Progress {
     this.verdict = undefined
     this.prepared = undefined
     this.audited = undefined
+    this.handlingAt = 0
   }
 }
 
@@ -111,6 +115,7 @@ export const requestFacts = (p: Progress): RequestFacts => ({
   remoteAddress: p.request.remoteAddress,
   wrapTtlSeconds: p.request.wrapTtlSeconds,
   headers: passedHeaders(p),
+  accept: p.request.headers['accept'] as string | undefined,
   peerChain: p.request.peerCertificate?.chain ?? [],
   listener: p.request.listener,
 })

@@ -4,6 +4,7 @@ import type { Engine } from '../sdk/engine.ts'
 import { collection } from '../storage/collection.ts'
 import type { Reader, Soon } from '../storage/storage.ts'
 import { epochKey, epochOf } from './epoch.ts'
+import type { RouteMeter } from './meter.ts'
 import { loadSettings } from './settings.ts'
 import {
   type Mount,
@@ -37,6 +38,8 @@ export interface TablesOptions {
   readonly loaded: (topology: Topology) => Promise<void>
   /** Whether a namespace with a seal of its own is sealed now: nothing of it can be read then. */
   readonly namespaceSealed: (uuid: string) => boolean
+  /** Gives what the requests of a mount, named by its full path, are timed with. */
+  readonly routes: (path: string) => RouteMeter
 }
 
 export interface Tables {
@@ -75,6 +78,7 @@ export function coreTables(options: TablesOptions): Tables {
       engine: found,
       variant: found.variant(record.options),
       namespace,
+      routes: options.routes(namespace.record.path + point),
       facts: {
         uuid: record.uuid,
         path: point,

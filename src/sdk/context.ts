@@ -63,6 +63,8 @@ export interface RequestFacts {
   readonly wrapTtlSeconds: number
   /** Headers the mount lets through (`passthrough_request_headers`), lower-case. */
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
+  /** The header Accept, as sent. */
+  readonly accept?: string | undefined
   /** DER of the client's certificate chain on TLS listeners. */
   readonly peerChain: readonly Uint8Array[]
   readonly listener: { readonly disableUnauthedRekey: boolean; readonly disableUnauthedGenerateRoot: boolean }

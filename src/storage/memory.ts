@@ -1,6 +1,7 @@
 // A store in memory: for tests and for a development server without a folder. Nothing in it outlives the process.
 import { setImmediate as turn } from 'node:timers/promises'
 import { foldNames } from './fold.ts'
+import type { StorageMeter } from './meter.ts'
 import { startOfKeys } from './order.ts'
 import { runner } from './run.ts'
 import { SortedKeys } from './sorted-keys.ts'
@@ -24,10 +25,16 @@ export interface MemoryStorage extends Storage {
   rowsVisited(): number
 }
 
-/** Makes an empty store in memory. `attemptsMax` bounds how often one transaction is run. */
-export function memoryStorage(options: { readonly attemptsMax?: number } = {}): MemoryStorage {
+/** What a store in memory is made with. `attemptsMax` bounds how often one transaction is run. */
+export interface MemoryOptions {
+  readonly attemptsMax?: number
+  readonly meter?: StorageMeter | undefined
+}
+
+/** Makes an empty store in memory. */
+export function memoryStorage(options: MemoryOptions = {}): MemoryStorage {
   const table = new MemoryTable()
-  const { view, update, drain } = runner(table, options.attemptsMax)
+  const { view, update, drain } = runner(table, options.attemptsMax, options.meter)
   return {
     kind: 'inmem',
     view,

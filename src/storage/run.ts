@@ -1,5 +1,6 @@
 // Runs transactions: again while what they read does not hold, and none any more once the store closes.
 import { setTimeout as pause } from 'node:timers/promises'
+import { type StorageMeter, unreadMeter } from './meter.ts'
 import { type Soon, type Storage, StorageClosed, TooMuchContention } from './storage.ts'
 import { type Keeper, type Moment, Transaction } from './transaction.ts'
 
@@ -12,7 +13,11 @@ export interface Runner extends Pick<Storage, 'view' | 'update'> {
 }
 
 /** Makes the runner of a keeper's transactions. `attemptsMax` bounds how often one is run before `TooMuchContention`. */
-export function runner<At extends Moment>(keeper: Keeper<At>, attemptsMax = attemptsMaxDefault): Runner {
+export function runner<At extends Moment>(
+  keeper: Keeper<At>,
+  attemptsMax = attemptsMaxDefault,
+  meter: StorageMeter = unreadMeter(),
+): Runner {
   let running = 0
   let draining: PromiseWithResolvers<void> | undefined
 
@@ -28,8 +33,9 @@ export function runner<At extends Moment>(keeper: Keeper<At>, attemptsMax = atte
     running++
     try {
       for (let attempt = 0; attempt < attemptsMax; attempt++) {
+        if (attempt > 0) meter.reruns.add()
         if (attempt >= pausesFrom) await backOff(attempt)
-        const outcome = await runOnce(keeper, fn, new Transaction(keeper, attempt, writable))
+        const outcome = await runOnce(keeper, fn, new Transaction(keeper, attempt, writable), meter)
         if (!outcome) continue
         if (outcome.revision > 0) committed?.(outcome.revision)
         return outcome.result
@@ -62,6 +68,7 @@ async function runOnce<T, At extends Moment>(
   keeper: Keeper<At>,
   fn: (tx: Transaction<At>) => Soon<T>,
   tx: Transaction<At>,
+  meter: StorageMeter,
 ): Promise<{ readonly result: T; readonly revision: number } | undefined> {
   let result: T
   try {
@@ -75,10 +82,20 @@ async function runOnce<T, At extends Moment>(
   tx.end()
   if (tx.doomed) return undefined
   if (tx.writes.size > 0) {
-    const revision = await keeper.commit(tx)
+    const revision = await commit(keeper, tx, meter)
     return revision > 0 ? { result, revision } : undefined
   }
   return tx.oneState || (await keeper.prove(tx)) ? { result, revision: 0 } : undefined
+}
+
+async function commit<At extends Moment>(
+  keeper: Keeper<At>,
+  tx: Transaction<At>,
+  meter: StorageMeter,
+): Promise<number> {
+  const revision = await meter.commit.time(keeper.commit(tx))
+  if (revision === 0) meter.conflicts.add()
+  return revision
 }
 
 /** Proves what a failed run read; when no proof can be had the error stays as it is. */

@@ -1,6 +1,7 @@
 // The main thread's end of the writer thread: gathers the commits of one tick into a group, sends one group at a
 // time, and answers each commit. It never blocks; a writer that dies leaves no commit unanswered.
 import { Worker } from 'node:worker_threads'
+import { Counter } from '../lib/metrics.ts'
 import { type Facts, sharedWith } from './sqlite-facts.ts'
 import { type Commit, closeMessage, outcomes, packGroup, type WriterData, type WriterMessage } from './sqlite-wire.ts'
 import { OutcomeUnknown, StorageClosed, StorageError, StorageUnusable } from './storage.ts'
@@ -28,16 +29,22 @@ export interface Writer {
 }
 
 /** How the writer thread is started; `script` is for tests. */
-export type WriterOptions = Omit<WriterData, 'shared'> & { readonly script?: URL }
+export type WriterOptions = Omit<WriterData, 'shared'> & {
+  readonly script?: URL
+  /** Counts the groups sent. */
+  readonly groups?: Counter
+}
 
 // The extension is the one this file has: `.ts` in the source tree, `.js` in a built package.
 const writerScript = new URL(`./sqlite-writer${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url)
 
 /** Starts the writer thread; rejects with `StorageUnusable` when it refuses the file. */
-export async function startWriter({ script = writerScript, ...file }: WriterOptions): Promise<Writer> {
+export async function startWriter(options: WriterOptions): Promise<Writer> {
+  const { script = writerScript, groups = new Counter(), ...file } = options
   const shared = sharedWith()
   const thread = new WriterThread(
     () => new Worker(script, { workerData: { ...file, shared }, name: 'storage-writer', execArgv: [] }),
+    groups,
   )
   await thread.started
   return {
@@ -59,9 +66,11 @@ class WriterThread {
   #closing = false
   #dead: StorageError | undefined
   readonly #spawn: () => Worker
+  readonly #groups: Counter
 
-  constructor(spawn: () => Worker) {
+  constructor(spawn: () => Worker, groups: Counter) {
     this.#spawn = spawn
+    this.#groups = groups
     this.started = this.#start()
   }
 
@@ -155,6 +164,7 @@ class WriterThread {
     if (count === 0) return
     const group = this.#queue.splice(0, count)
     this.#sent = group
+    this.#groups.add()
     for (const { tx } of group) this.#facts?.touch(tx.writes.keys())
     const message = packGroup(group)
     this.#worker.ref()

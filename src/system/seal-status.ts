@@ -30,11 +30,15 @@ export interface StatusExtras {
   readonly recovery?: boolean
 }
 
+/** Gives the name of the cluster: as configured, else made from the id of the store. */
+export const clusterNameOf = ({ clusterName }: Pick<SealFacts, 'clusterName'>, storeId: string): string =>
+  clusterName || `coffer-cluster-${storeId.slice(0, 8)}`
+
 const clusterOf = (facts: SealFacts, status: SealStatus) =>
   status.sealed
     ? {}
     : {
-        cluster_name: facts.clusterName || `coffer-cluster-${status.storeId.slice(0, 8)}`,
+        cluster_name: clusterNameOf(facts, status.storeId),
         cluster_id: status.storeId,
       }
 

@@ -13,6 +13,7 @@ import { type Engine, engine } from '../sdk/engine.ts'
 import type { Reader } from '../storage/storage.ts'
 import { auditOperations } from './audit.ts'
 import { internalOperations } from './internal.ts'
+import { type MetricsPrinter, metricsOperations } from './metrics.ts'
 import { mountOperations } from './mounts.ts'
 import { namespaceSealOperations } from './namespace-seals.ts'
 import { namespaceOperations } from './namespaces.ts'
@@ -50,6 +51,7 @@ export interface SystemPorts {
   aclOf(tx: Reader, context: Context): Promise<Acl | undefined>
   auditRoom(): AuditRoom
   health(): AuditHealth | undefined
+  readonly printMetrics: MetricsPrinter
   /** A namespace was sealed or unsealed here: what was loaded of it is no longer right. */
   namespaceSealChanged(): void
 }
@@ -85,6 +87,7 @@ export function systemEngine(ports: SystemPorts): Engine {
         allowPrefix: ports.allowAuditPrefix,
       }),
       ...internalOperations({ mounts, aclOf: ports.aclOf, version: ports.facts.apiVersion }),
+      ...metricsOperations(ports.printMetrics),
       ...toolsOperations,
       ...(ports.rawStorage ? rawOperations : []),
     ],
