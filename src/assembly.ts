@@ -14,6 +14,7 @@ import type { Handler } from './core/exchange.ts'
 import { tokenGrants } from './core/grants.ts'
 import { identityStore } from './core/identity/index.ts'
 import { jobRunner } from './core/jobs.ts'
+import { mountDueHandler, mountDueKind } from './core/mount-due.ts'
 import { mountTable } from './core/mounts.ts'
 import { namespaceTable } from './core/namespaces.ts'
 import { requestPipeline } from './core/pipeline.ts'
@@ -84,6 +85,7 @@ export function assemble(options: AssemblyOptions): Assembly {
     record: (events) => (room ? room.record(events) : Promise.reject(new Sealed())),
   }
 
+  const namespaceSealed = (uuid: string): boolean => lifecycle.namespaces.closed(uuid)
   const traffic = trafficGate(() => new Sealed())
   const identity = identityStore()
   const policies = policyStore()
@@ -102,7 +104,7 @@ export function assemble(options: AssemblyOptions): Assembly {
     engines,
     defaultLeaseTtlSeconds: options.defaultLeaseTtlSeconds,
     maxLeaseTtlSeconds: options.maxLeaseTtlSeconds,
-    namespaceSealed: (uuid) => lifecycle.namespaces.closed(uuid),
+    namespaceSealed,
     async loaded(topology) {
       await lifecycle.refresh()
       for (const { record } of topology.namespaces.values()) {
@@ -154,7 +156,11 @@ export function assemble(options: AssemblyOptions): Assembly {
   })
   const jobs = jobRunner({
     now,
-    handlers: new Map([...tokens.handlers, [cleanupKind, cleanup.handler]]),
+    handlers: new Map([
+      ...tokens.handlers,
+      [cleanupKind, cleanup.handler],
+      [mountDueKind, mountDueHandler({ now, topology: (tx) => tables.current(tx), namespaceSealed })],
+    ]),
     log: (level, message, more) => log[level](more, message),
   })
 
@@ -304,7 +310,7 @@ export function assemble(options: AssemblyOptions): Assembly {
       }
     },
     isSealedError: (error) => error instanceof Sealed,
-    namespaceSealed: (uuid) => lifecycle.namespaces.closed(uuid),
+    namespaceSealed,
     log: (level, message, more) => log[level](more, message),
   })
 
