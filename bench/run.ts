@@ -9,6 +9,7 @@ import path from 'node:path'
 import { freePort, startDurable } from '../test/process.ts'
 import { applyLoad, type Figures, hasTaskset, hasWrk } from './load.ts'
 import { type Call, enable, fill, secret, type Workload } from './workload.ts'
+import { approleLogin } from './workloads/approle-login.ts'
 import { kv1Read } from './workloads/kv1-read.ts'
 import { kv1Write } from './workloads/kv1-write.ts'
 import { kv2Read } from './workloads/kv2-read.ts'
@@ -20,7 +21,7 @@ const seconds = Number(process.env['BENCH_SECONDS'] ?? 5)
 const rounds = Number(process.env['BENCH_ROUNDS'] ?? 3)
 const secrets = Number(process.env['BENCH_SECRETS'] ?? 100_000)
 const wanted = process.argv.slice(2)
-const all: Workload[] = [kv1Read, kv2Read, kv1Write, kv2Write, tokenLookupSelf, wrap]
+const all: Workload[] = [kv1Read, kv2Read, kv1Write, kv2Write, tokenLookupSelf, wrap, approleLogin]
 const workloads = wanted.length === 0 ? all : all.filter(({ name }) => wanted.some((part) => name.includes(part)))
 const pin = hasTaskset && os.cpus().length > 1 ? ['taskset', '-c', '0'] : []
 
