@@ -13,7 +13,7 @@ const start = 1_700_000_000_000
 
 /** A mount whose engine has one kind of due work, and the runner that gets to it. */
 function world(handler: DueHandler) {
-  const base = testTopology([{ uuid: 'mount-1', path: 'auth/machines/' }])
+  const base = testTopology([{ uuid: 'mount-1', path: 'auth/machines/', namespace: 'team/' }])
   const found = base.mountsByUuid.get('mount-1') as Mount
   const mount: Mount = { ...found, engine: { ...found.engine, due: { ring: handler } } }
   const w = {

@@ -3,7 +3,7 @@
 import { cidrsWithin, inCidrs, shortCidr } from '../../lib/cidr.ts'
 import { type Grant, invalid, type Operation, path, type RenewGrant, str, type TokenParams } from '../../sdk/index.ts'
 import { grantedParams } from '../../sdk/token-params.ts'
-import { findRole, fitsId, type RoleRecord, roleOfLogin } from './role-store.ts'
+import { findRole, type RoleRecord, roleOfLogin } from './role-store.ts'
 import { findSecretId, type SecretIdRecord, spendSecretId } from './secret-store.ts'
 
 const refused = () => invalid('invalid role or secret ID')
@@ -20,7 +20,7 @@ export const loginOperation: Operation = path('login', {}, 'Log in as a machine.
     const { remoteAddress } = context.request
     const [roleId, secretId] = [role_id.trim(), secret_id.trim()]
     if (roleId === '') throw invalid('missing role_id')
-    const role = fitsId(roleId) ? await roleOfLogin(context, roleId) : undefined
+    const role = await roleOfLogin(context, roleId)
     const bound = role?.bindSecretId ?? true
     if (bound && secretId === '') throw invalid('missing secret_id')
     // One read for a role that is in use (its secret id), one for a role that is not there (the role): time tells little.

@@ -27,17 +27,14 @@ export const roleNames = collection<string>('role/')
 
 const nameBytesMax = 512
 const namePattern = /^\w(?:[\w.-]*\w)?$/
-/** Bytes of a role id or secret id. */
-export const idBytesMax = 4096
+/** Bytes of a role id: it becomes the name of an alias, and so part of a key. */
+const roleIdBytesMax = 1024
 
 /** Gives the name a role is stored under; throws 404 for what can be no role's name, as a path that fits no pattern would. */
 export function roleName(name: string): string {
   if (name.length > nameBytesMax || !namePattern.test(name)) throw missing('unsupported path')
   return name.toLowerCase()
 }
-
-/** Whether a role id or secret id is short enough to be looked up. */
-export const fitsId = (id: string): boolean => Buffer.byteLength(id) <= idBytesMax
 
 /** Finds a role by its name. */
 export async function findRole({ tx }: Pick<ReadContext, 'tx'>, name: string): Promise<RoleRecord | undefined> {
@@ -61,6 +58,7 @@ export async function roleOfLogin(
   roleId: string,
 ): Promise<RoleRecord | undefined> {
   const { tx, mount } = context
+  if (Buffer.byteLength(roleId) > roleIdBytesMax) return undefined
   const hash = await roleIdHash(context, roleId)
   const cache = caches.of(mount)
   const seen = tx.attempt === 0 ? cache.get(hash) : undefined
@@ -83,7 +81,7 @@ export async function putRole(context: WriteContext, before: RoleRecord | undefi
   const { tx } = context
   if (!isConstrained(after)) throw invalid('at least one constraint should be enabled on the role')
   if (after.roleId === '') throw invalid('missing role_id')
-  if (!fitsId(after.roleId)) throw invalid(`role_id is longer than ${idBytesMax} bytes`)
+  if (Buffer.byteLength(after.roleId) > roleIdBytesMax) throw invalid(`role_id is longer than ${roleIdBytesMax} bytes`)
   const hash = await roleIdHash(context, after.roleId)
   if (before?.roleId !== after.roleId) {
     if (await records.has(tx, hash)) throw invalid('role_id is already in use')

@@ -1,10 +1,11 @@
 // Secret ids as they are stored: the record under the keyed hash of the secret id, an index by accessor, and due work at the end of its
 // life. The three are written and removed together. The secret id itself is never stored.
+import { Buffer } from 'node:buffer'
 import { randomUUID } from 'node:crypto'
 import { type DueContext, invalid, type ReadContext } from '../../sdk/index.ts'
 import { collection } from '../../storage/collection.ts'
 import { secretIdHash } from './keys.ts'
-import { fitsId, idBytesMax, type RoleRecord } from './role-store.ts'
+import type { RoleRecord } from './role-store.ts'
 
 /** A secret id. Times in ms since the epoch. */
 export interface SecretIdRecord {
@@ -50,6 +51,9 @@ async function get({ tx, now }: Pick<ReadContext, 'tx' | 'now'>, roleKey: string
   return record && !isExpired(record, now) ? { roleKey, hash, record } : undefined
 }
 
+const secretIdBytesMax = 4096
+const fits = (secretId: string): boolean => Buffer.byteLength(secretId) <= secretIdBytesMax
+
 type Finding = Pick<ReadContext, 'tx' | 'now' | 'mount'>
 
 /** Finds a secret id of a role that has not ended. */
@@ -58,7 +62,7 @@ export const findSecretId = async (
   roleKey: string,
   secretId: string,
 ): Promise<SecretId | undefined> =>
-  fitsId(secretId) ? await get(context, roleKey, await secretIdHash(context, roleKey, secretId)) : undefined
+  fits(secretId) ? await get(context, roleKey, await secretIdHash(context, roleKey, secretId)) : undefined
 
 /** Finds it by its accessor. */
 export async function findByAccessor(
@@ -78,7 +82,7 @@ export async function addSecretId(
   wanted: Pick<SecretIdRecord, 'numUses' | 'ttlSeconds' | 'metadata' | 'cidrs' | 'tokenCidrs'>,
 ): Promise<SecretIdRecord> {
   const { tx, now, due } = context
-  if (!fitsId(secretId)) throw invalid(`secret_id is longer than ${idBytesMax} bytes`)
+  if (!fits(secretId)) throw invalid(`secret_id is longer than ${secretIdBytesMax} bytes`)
   const hash = await secretIdHash(context, role.key, secretId)
   const id = idOf(role.key, hash)
   const there = await secretIds.get(tx, id)
