@@ -87,13 +87,15 @@ test('a secret id can give no more than its role', async () => {
 })
 
 test('a secret id of one’s own choice is one in its role, and may be another in another role', async () => {
-  const { mount, login, refusal } = await mounted()
+  const { mount, storage, login, refusal } = await mounted()
   for (const name of ['a', 'b']) await mount.write(`role/${name}`, { role_id: name })
   const own = (role: string, secret_id: string) => mount.write(`role/${role}/custom-secret-id`, { secret_id })
   assert.equal(data(await own('a', ' mine '))['secret_id'], 'mine')
   await assert.rejects(own('a', 'mine'), status(400))
   assert.equal(await refusal('b', 'mine'), stranger)
   await own('b', 'mine')
+  const hashes = (await keysOf(storage)).flatMap((key) => /secret-id\/[^/]+\/(.+)$/.exec(key)?.[1] ?? [])
+  assert.equal(new Set(hashes).size, 2)
   await mount.write('role/a/secret-id/destroy', { secret_id: 'mine' })
   assert.equal(await refusal('a', 'mine'), stranger)
   assert.ok(await login('b', 'mine'))
