@@ -2,20 +2,22 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import type { Assembly } from './assembly.ts'
 import { bool, type Command, command, list, maybeBool, str, UsageError } from './cli/main.ts'
 import { versionLine } from './cli/version.ts'
 import { ConfigError, printProblem } from './config/keys.ts'
 import { loadConfig, parseConfig, validateConfig } from './config/load.ts'
 import { configReference } from './config/reference.ts'
+import { logLevelAliases, logLevels } from './config/sections.ts'
 import type { ServerConfig } from './config/server-config.ts'
 import { type DevOptions, devConfig, devRootToken } from './dev.ts'
 import { type LogOptions, openLog } from './log.ts'
 import type { Engine } from './sdk/engine.ts'
 import { type DescribedMount, openApiFor } from './sdk/openapi.ts'
-import { assembleServer, type RunningServer, startServer } from './server.ts'
+import { assembleServer, type RunningServer, startRecoveryServer, startServer } from './server.ts'
 
 const logOptions = (config: ServerConfig, level: string, format: string, file: string): LogOptions => ({
-  level: level || config.logLevel,
+  level: logLevelAliases[level] ?? (level || config.logLevel),
   format: (format || config.logFormat) === 'json' ? 'json' : 'standard',
   file: file || config.logFile || undefined,
   rotateBytes: config.logRotateBytes,
@@ -58,21 +60,29 @@ const server = command({
 or a development server, ready to use, in memory or with a folder that survives restarts:
 
     $ coffer server -dev
-    $ coffer server -dev -dev-data=./data`,
+    $ coffer server -dev -dev-data=./data
+
+With -recovery it serves repairs only: a recovery token is made with "coffer operator generate-root -recovery-token", and with that
+token sys/raw reads and writes what is stored. See docs/seal.md.`,
   online: false,
   flags: {
-    config: list('Configuration file or folder (HCL or JSON); may be given several times.'),
+    config: list('Configuration file or folder (HCL or JSON); may be given several times.', { files: true }),
+    recovery: bool('Serve repairs only: sys/raw, with a recovery token.'),
     dev: bool('Start a development server: unsealed, with a root token and a KV store at secret/.'),
-    'dev-data': str('Folder in which the development server keeps its data, unseal key and root token.'),
+    'dev-data': str('Folder in which the development server keeps its data, unseal key and root token.', {
+      files: true,
+    }),
     'dev-root-token-id': str('Text of the development root token.'),
     'dev-listen-address': str('Address the development server listens on (127.0.0.1:8200).'),
     'dev-tls': bool('Serve TLS with a new certificate authority.'),
-    'dev-tls-cert-dir': str('Folder for the certificates of -dev-tls.'),
+    'dev-tls-cert-dir': str('Folder for the certificates of -dev-tls.', { files: true }),
     'dev-no-store-token': bool('Do not write the root token to ~/.vault-token.'),
     'exit-on-core-shutdown': maybeBool('Accepted.'),
-    'log-level': str('trace, debug, info, warn, error or off.'),
-    'log-format': str('standard or json.'),
-    'log-file': str('File or folder to log to.'),
+    'log-level': str('trace, debug, info, warn, error or off.', {
+      choices: [...logLevels, 'off', ...Object.keys(logLevelAliases)],
+    }),
+    'log-format': str('standard or json.', { choices: ['standard', 'json'] }),
+    'log-file': str('File or folder to log to.', { files: true }),
   },
   async run({ flags, io }) {
     const print = (text: string) => void io.stdout.write(text)
@@ -83,6 +93,8 @@ or a development server, ready to use, in memory or with a folder that survives 
         'A server needs its configuration.',
         'Give -config=FILE, or -dev to try it out. See docs/configuration.md.',
       )
+    if (dev && flags.recovery)
+      throw new UsageError('a development server has no recovery mode: -recovery needs -config')
     const options: DevOptions = {
       folder: flags['dev-data'] || undefined,
       rootTokenId:
@@ -102,14 +114,20 @@ or a development server, ready to use, in memory or with a folder that survives 
       const loaded = dev ? parseConfig(devConfig(options, certificates), 'development') : await loadConfig(flags.config)
       for (const problem of loaded.warnings) warn(`warning: ${printProblem(problem)}\n`)
       const { config } = loaded
-      const log = openLog(logOptions(config, flags['log-level'], flags['log-format'], flags['log-file']))
+      const logging = logOptions(config, flags['log-level'], flags['log-format'], flags['log-file'])
+      if (flags.recovery) return await recover(config, logging, { print, warn })
+      const log = openLog(logging)
       let token = ''
       const running = await startServer(config, log, async (assembly) => {
         if (dev) token = await devRootToken(assembly, options)
       })
       const keepsToken = !flags['dev-no-store-token'] && options.folder === undefined
       if (dev && keepsToken) writeFileSync(tokenFile(), token, { mode: 0o600 })
-      print(dev ? announceDev(running, options, token, certificates?.ca) : await announce(running, config))
+      print(
+        dev
+          ? announceDev(running, options, token, certificates?.ca)
+          : announce(running, config, await nextStep(running.assembly)),
+      )
       return await untilStopped(running, warn)
     } catch (error) {
       if (error instanceof ConfigError)
@@ -119,19 +137,34 @@ or a development server, ready to use, in memory or with a folder that survives 
   },
 })
 
-const nextStep = async ({ lifecycle }: RunningServer['assembly']): Promise<string> => {
+/** Serves repairs until it is stopped. The log is the record of what was done: it cannot be switched off. */
+async function recover(
+  config: ServerConfig,
+  logging: LogOptions,
+  { print, warn }: Record<'print' | 'warn', (text: string) => void>,
+): Promise<number> {
+  const log = openLog({
+    ...logging,
+    level: logging.level === 'off' || logging.level === 'error' ? 'warn' : logging.level,
+  })
+  const running = await startRecoveryServer(config, log)
+  print(announce(running, config, 'recovery mode: begin with "coffer operator generate-root -recovery-token -init"'))
+  return await untilStopped(running, warn)
+}
+
+const nextStep = async ({ lifecycle }: Assembly): Promise<string> => {
   if (!lifecycle.sealed) return 'unsealed'
   return (await lifecycle.initialized())
     ? 'sealed: unseal it with "coffer operator unseal"'
     : 'not initialised: do that with "coffer operator init"'
 }
 
-const announce = async (running: RunningServer, config: ServerConfig): Promise<string> =>
+const announce = (running: RunningServer, config: ServerConfig, next: string): string =>
   [
     versionLine,
     ...running.http.addresses.map(({ type, address }) => `  listening on ${type} ${address}`),
     `  storage ${config.storage?.type ?? 'inmem'}${config.storage?.file ? ` at ${config.storage.file}` : ''}`,
-    `  ${await nextStep(running.assembly)}`,
+    `  ${next}`,
     '',
   ].join('\n')
 
@@ -185,7 +218,7 @@ function describedMounts(engines: readonly Engine[]): DescribedMount[] {
 
 /** The OpenAPI document of all there is, from a core that never serves. */
 async function openApiText(): Promise<string> {
-  const { config } = parseConfig('storage "inmem" {}', 'generate')
+  const { config } = parseConfig('storage "inmem" {}\nraw_storage_endpoint = true', 'generate')
   const { assembly, close } = await assembleServer(config, openLog({ level: 'off', format: 'json' }))
   const document = openApiFor(describedMounts(assembly.engines), { version: config.apiVersion })
   await close()

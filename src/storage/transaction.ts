@@ -37,12 +37,12 @@ export interface RangeRead extends RangeQuery {
 }
 
 /** Reads of the committed state. Every call sees one state; arrays and bytes it gives belong to the caller. */
-export interface Source {
-  get(key: string): Soon<Entry | undefined>
-  getMany(keys: readonly string[]): Soon<(Entry | undefined)[]>
+export interface Source<At extends Moment = Moment> {
+  get(key: string, tx: Transaction<At>): Soon<Entry | undefined>
+  getMany(keys: readonly string[], tx: Transaction<At>): Soon<(Entry | undefined)[]>
   /** Folded names or relative keys, by `kind`. */
-  names(query: RangeQuery): Soon<string[]>
-  entries(query: RangeQuery): Soon<Entry[]>
+  names(query: RangeQuery, tx: Transaction<At>): Soon<string[]>
+  entries(query: RangeQuery, tx: Transaction<At>): Soon<Entry[]>
 }
 
 /** Where the store stood when a transaction began. */
@@ -54,7 +54,7 @@ export interface Moment {
 }
 
 /** What an implementation does for `run.ts`. */
-export interface Keeper<At extends Moment = Moment> extends Source {
+export interface Keeper<At extends Moment = Moment> extends Source<At> {
   begin(): At
   /** Tells whether all that was read and expected holds together at a moment not before this call. */
   prove(tx: Transaction<At>): Soon<boolean>
@@ -151,6 +151,11 @@ export class Transaction<At extends Moment = Moment> implements Writer {
     return this.#reads <= 1 && this.expected.size === 0
   }
 
+  /** True once its function has ended. */
+  get ended(): boolean {
+    return this.#ended
+  }
+
   /** Ends the transaction; a function that keeps it cannot use it any more. */
   end(): void {
     this.#ended = true
@@ -165,7 +170,7 @@ export class Transaction<At extends Moment = Moment> implements Writer {
     }
     if (impossible(key)) return undefined
     this.#reads++
-    const found = this.#keeper.get(key)
+    const found = this.#keeper.get(key, this)
     return found instanceof Promise ? found.then((entry) => this.#remember(key, entry)) : this.#remember(key, found)
   }
 
@@ -175,7 +180,7 @@ export class Transaction<At extends Moment = Moment> implements Writer {
     const found = new Map<string, Entry | undefined>()
     if (asked.length > 0) {
       this.#reads++
-      const entries = await this.#keeper.getMany(asked)
+      const entries = await this.#keeper.getMany(asked, this)
       for (const [i, key] of asked.entries()) found.set(key, this.#remember(key, entries[i]))
     }
     return keys.map((key) => {
@@ -200,7 +205,7 @@ export class Transaction<At extends Moment = Moment> implements Writer {
     const removals = own.filter((key) => this.writes.get(key) === undefined).length
     this.#reads++
     const asked = { ...query, limit: query.limit + own.length }
-    const entries = await this.#keeper.entries(asked)
+    const entries = await this.#keeper.entries(asked, this)
     const found = {
       names: entries.map(({ key }) => key.slice(prefix.length)),
       versions: entries.map(({ version }) => version),
@@ -307,7 +312,7 @@ export class Transaction<At extends Moment = Moment> implements Writer {
 
   async #committedNames(query: RangeQuery): Promise<string[]> {
     this.#reads++
-    const names = await this.#keeper.names(query)
+    const names = await this.#keeper.names(query, this)
     this.#noteRange({ ...query, found: { names, versions: undefined } })
     return names
   }
