@@ -16,6 +16,7 @@ import { tokenGrants } from './core/grants.ts'
 import { identityStore } from './core/identity/index.ts'
 import { jobRunner } from './core/jobs.ts'
 import { routeMeter } from './core/meter.ts'
+import { mountDueHandler, mountDueKind } from './core/mount-due.ts'
 import { mountTable } from './core/mounts.ts'
 import { namespaceTable } from './core/namespaces.ts'
 import { nodeRegister } from './core/nodes.ts'
@@ -102,6 +103,7 @@ export function assemble(options: AssemblyOptions): Assembly {
     record: (events) => (room ? room.record(events) : Promise.reject(new Sealed())),
   }
 
+  const namespaceSealed = (uuid: string): boolean => lifecycle.namespaces.closed(uuid)
   const traffic = trafficGate(() => new Sealed())
   const identity = identityStore()
   const policies = policyStore(instruments.policies)
@@ -121,7 +123,7 @@ export function assemble(options: AssemblyOptions): Assembly {
     engines,
     defaultLeaseTtlSeconds: options.defaultLeaseTtlSeconds,
     maxLeaseTtlSeconds: options.maxLeaseTtlSeconds,
-    namespaceSealed: (uuid) => lifecycle.namespaces.closed(uuid),
+    namespaceSealed,
     routes: (path) => routeMeter((operation) => instruments.route(path, operation)),
     async loaded(topology) {
       await lifecycle.refresh()
@@ -175,7 +177,11 @@ export function assemble(options: AssemblyOptions): Assembly {
   const jobs = jobRunner({
     now,
     meter: instruments.jobs,
-    handlers: new Map([...tokens.handlers, [cleanupKind, cleanup.handler]]),
+    handlers: new Map([
+      ...tokens.handlers,
+      [cleanupKind, cleanup.handler],
+      [mountDueKind, mountDueHandler({ now, topology: (tx) => tables.current(tx), namespaceSealed })],
+    ]),
     log: (level, message, more) => log[level](more, message),
   })
 
@@ -370,7 +376,7 @@ export function assemble(options: AssemblyOptions): Assembly {
       }
     },
     isSealedError: (error) => error instanceof Sealed,
-    namespaceSealed: (uuid) => lifecycle.namespaces.closed(uuid),
+    namespaceSealed,
     log: (level, message, more) => log[level](more, message),
   })
 

@@ -6,6 +6,7 @@ import type { StaticKey } from './barrier/slots.ts'
 import { envelopeOf, responseOf } from './core/envelope.ts'
 import type { ClientRequest, ClientResponse, Handler } from './core/exchange.ts'
 import { failureResponse } from './core/failure.ts'
+import { mountDue } from './core/mount-due.ts'
 import { callerWithout, progressOf, requestFacts } from './core/progress.ts'
 import { corsOff } from './core/settings.ts'
 import { namespaceRecords, rootNamespace } from './core/tables.ts'
@@ -151,7 +152,9 @@ export function recoveryServer({
     if (lifecycle) return await lifecycle(input, requestFacts(p))
     const caller = { ...callerWithout(undefined, root), isRoot: true, sudo: true }
     const context = { now: p.now, mount: sysMount, caller, request: requestFacts(p), warn: () => undefined }
-    return await recovery.barrier.update(async (tx) => await run?.(input, { ...context, tx }))
+    return await recovery.barrier.update(
+      async (tx) => await run?.(input, { ...context, tx, due: mountDue(tx, sysMount) }),
+    )
   }
 
   const handle = async (request: ClientRequest): Promise<ClientResponse> => {
