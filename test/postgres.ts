@@ -35,11 +35,15 @@ export function postgresMissing(): string | false {
   return 'PostgreSQL is not installed'
 }
 
-/** The path of pgbouncer; undefined when there is none. */
-export function findPgbouncer(): string | undefined {
-  return ['/usr/sbin', ...(process.env['PATH'] ?? '').split(':')]
-    .map((place) => path.join(place, 'pgbouncer'))
-    .find((file) => existsSync(file))
+const pgbouncer = ['/usr/sbin', ...(process.env['PATH'] ?? '').split(':')]
+  .map((place) => path.join(place, 'pgbouncer'))
+  .find((file) => existsSync(file))
+
+/** The same for pgbouncer. */
+export function pgbouncerMissing(): string | false {
+  if (pgbouncer !== undefined) return false
+  if (process.env['CI']) throw new Error('pgbouncer is missing: install the package pgbouncer')
+  return 'pgbouncer is not installed'
 }
 
 const idOf = (what: '-u' | '-g', name: string): number | undefined => {
@@ -241,8 +245,6 @@ export interface Pooler {
 
 /** Starts pgbouncer before a cluster, in transaction mode, with `serverConnections` to it. */
 export async function startPgbouncer(cluster: Cluster, serverConnections = 4): Promise<Pooler> {
-  const file = findPgbouncer()
-  if (file === undefined) throw new Error('pgbouncer is missing: install the package pgbouncer')
   const folder = serverFolder()
   const port = await freePort()
   const users = path.join(folder, 'users')
@@ -265,7 +267,7 @@ logfile = ${folder}/log
 `.replace('* =', '* = user=postgres'),
   )
   for (const each of [users, config]) chmodSync(each, 0o644)
-  const child = spawn(file, ['-q', config], { ...unprivileged, stdio: 'ignore', cwd: '/' })
+  const child = spawn(pgbouncer as string, ['-q', config], { ...unprivileged, stdio: 'ignore', cwd: '/' })
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
   for (const limit = Date.now() + 10_000; ; ) {
     const { createConnection } = await import('node:net')

@@ -1,6 +1,6 @@
 // Commits over PostgreSQL, one round trip each: what is ready goes as a group, in which no commit touches what another one
 // read or wrote, so that each holds or fails by itself. The server checks and applies them under locks.
-import { ConnectionLost, failure, readOnly, serverConflict } from './postgres-failure.ts'
+import { ConnectionLost, failure, readOnly, serverConflict, waitedTooLong } from './postgres-failure.ts'
 import { locksFor, locksMax } from './postgres-locks.ts'
 import { eachFact, type PostgresTransaction } from './postgres-moment.ts'
 import type { Pool } from './postgres-pool.ts'
@@ -115,7 +115,7 @@ export class PostgresCommits {
       went = true
       for (const { tx } of group) this.#underWay.add(tx)
       const calls = [...(connection.direct ? [] : [this.#bounds()]), ...this.#callsFor(group)]
-      const outcome = await this.#pool.runOn(connection, calls).catch((error: unknown) => error)
+      const outcome = await this.#pool.runOn(connection, calls, true).catch((error: unknown) => error)
       for (const { tx } of group) this.#underWay.remove(tx)
       if (Array.isArray(outcome)) this.#answer(group, outcome)
       else this.#fail(group, outcome)
@@ -221,7 +221,7 @@ export class PostgresCommits {
       for (const { resolve } of group) resolve(false)
     } else if (readOnly(error) && group.every(({ since }) => this.#young(since))) {
       this.#queue.unshift(...group)
-    } else if (group.length > 1) {
+    } else if (group.length > 1 && !waitedTooLong(error)) {
       // One of them may be to blame (too large for the disk): the others need not fail with it.
       for (const waiting of group) waiting.alone = true
       this.#queue.unshift(...group)

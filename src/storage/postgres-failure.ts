@@ -13,19 +13,17 @@ export class ConnectionLost extends Error {
   override name = 'ConnectionLost'
 }
 
-/** Tells whether an error of the driver means that the connection is gone, or is about to be. FATAL is not translated. */
-export function endsConnection(error: Error): boolean {
-  const { severity } = error as { severity?: unknown }
-  const code = codeOf(error)
-  if (severity === undefined || !/^[0-9A-Z]{5}$/.test(code)) return true
-  return ['08', '57P', '58'].some((group) => code.startsWith(group)) || severity === 'FATAL' || severity === 'PANIC'
-}
+/** True when it is the server that speaks, not the driver about the connection. */
+export const fromServer = (error: Error): boolean => 'severity' in error && /^[0-9A-Z]{5}$/.test(codeOf(error))
 
 /** True when the server takes no writes (any more): it is a standby, or made read-only. */
 export const readOnly = (error: unknown): boolean => codeOf(error) === '25006'
 
 /** True when the server asks for the transaction to be run again. */
 export const serverConflict = (error: unknown): boolean => codeOf(error) === '40001' || codeOf(error) === '40P01'
+
+/** True when a lock or the statement took too long: not the fault of one of several. */
+export const waitedTooLong = (error: unknown): boolean => codeOf(error) === '55P03' || codeOf(error) === '57014'
 
 const known: Readonly<Record<string, string>> = {
   '28P01': 'the password is wrong',

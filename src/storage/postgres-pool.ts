@@ -4,7 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { type Connection, type ConnectSettings, connect } from './postgres-connect.ts'
 import { ConnectionLost, readOnly, tell } from './postgres-failure.ts'
 import type { Call, Row } from './postgres-wire.ts'
-import { StorageError } from './storage.ts'
+import { StorageError, StorageUnusable } from './storage.ts'
 
 /** Settings of a pool. */
 export interface PoolSettings extends ConnectSettings {
@@ -16,7 +16,7 @@ export interface PoolSettings extends ConnectSettings {
 }
 
 interface Waiter {
-  readonly until: number
+  readonly timer: NodeJS.Timeout
   readonly resolve: (connection: Connection) => void
   readonly reject: (error: StorageError) => void
 }
@@ -36,6 +36,9 @@ export class Pool {
   #waiters: Waiter[] = []
   #host = 0
   #closed = false
+  /** Why no connection could be had last. */
+  #reason: StorageError | undefined
+  #reached = false
   readonly #onTrouble: (message: string) => void
   #troubled = false
 
@@ -49,7 +52,11 @@ export class Pool {
     const idle = this.#idle.pop()
     if (idle !== undefined) return Promise.resolve(idle)
     return new Promise((resolve, reject) => {
-      this.#waiters.push({ until: performance.now() + this.settings.waitMs, resolve, reject })
+      const timer = setTimeout(() => {
+        this.#waiters = this.#waiters.filter((one) => one.timer !== timer)
+        reject(this.#reason ?? new StorageError('all connections to the database are busy'))
+      }, this.settings.waitMs)
+      this.#waiters.push({ timer, resolve, reject })
       this.#open()
     })
   }
@@ -60,10 +67,10 @@ export class Pool {
     return this.runOn(connection, calls)
   }
 
-  /** Runs calls on a connection that was acquired, and releases it. */
-  async runOn(connection: Connection, calls: readonly Call[]): Promise<Row[]> {
+  /** Runs calls on a connection that was acquired, and releases it. `commits` as in `Connection.run`. */
+  async runOn(connection: Connection, calls: readonly Call[], commits = false): Promise<Row[]> {
     try {
-      return await connection.run(calls)
+      return await connection.run(calls, commits)
     } catch (error) {
       if (error instanceof ConnectionLost || readOnly(error)) this.dropAll(connection, error)
       throw error
@@ -78,8 +85,10 @@ export class Pool {
       return
     }
     const waiter = this.#waiters.shift()
-    if (waiter) waiter.resolve(connection)
-    else if (this.#idle.length < this.settings.idleMax) this.#idle.push(connection)
+    if (waiter) {
+      clearTimeout(waiter.timer)
+      waiter.resolve(connection)
+    } else if (this.#idle.length < this.settings.idleMax) this.#idle.push(connection)
     else this.#discard(connection)
   }
 
@@ -93,7 +102,7 @@ export class Pool {
 
   async close(): Promise<void> {
     this.#closed = true
-    for (const waiter of this.#waiters.splice(0)) waiter.reject(new StorageError('the store is closed'))
+    this.#refuse(new StorageError('the store is closed'))
     for (const connection of this.#idle.splice(0)) this.#discard(connection)
   }
 
@@ -130,13 +139,18 @@ export class Pool {
         connection.onLost = () => this.#lostIdle(connection)
         if (this.#troubled) this.#onTrouble('the database is reached again')
         this.#troubled = false
+        this.#reached = true
+        this.#reason = undefined
         this.release(connection)
         return
       } catch (error) {
+        this.#reason = error instanceof StorageError ? error : new StorageError(tell(error))
         if (tries === 0) this.#report(tell(error))
         // Others may be better off: no host is preferred after a failure.
         this.#host = (this.#host + 1) % this.settings.address.hosts.length
-        if (this.#giveUp(error)) {
+        // What is wrong in the settings does not mend itself; what was right once may be right again.
+        if (error instanceof StorageUnusable && !this.#reached) this.#refuse(error)
+        if (this.#closed || this.#waiters.length < this.#opening) {
           this.#count--
           return
         }
@@ -145,14 +159,11 @@ export class Pool {
     }
   }
 
-  /** Refuses those who have waited long enough; true when nobody is left for whom to go on. */
-  #giveUp(error: unknown): boolean {
-    const now = performance.now()
-    const late = this.#waiters.filter(({ until }) => until <= now || this.#closed)
-    this.#waiters = this.#waiters.filter((waiter) => !late.includes(waiter))
-    const refusal = error instanceof StorageError ? error : new StorageError(tell(error))
-    for (const { reject } of late) reject(refusal)
-    return this.#waiters.length < this.#opening
+  #refuse(reason: StorageError): void {
+    for (const { timer, reject } of this.#waiters.splice(0)) {
+      clearTimeout(timer)
+      reject(reason)
+    }
   }
 
   #lostIdle(connection: Connection): void {

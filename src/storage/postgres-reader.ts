@@ -196,14 +196,16 @@ export class PostgresReader {
     const places = new Map<string, number>()
     const facts = new FactSet()
     const asked = new Map<PostgresTransaction, string[]>()
+    const proofs = new Set<PostgresTransaction>()
     for (const { tx, keys } of batch) {
       for (const key of keys) if (!places.has(key)) places.set(key, places.size)
+      if (keys.length === 0) proofs.add(tx)
       const others = asked.get(tx)
       asked.set(tx, others ? [...others, ...keys] : (keys as string[]))
     }
     const extents = new Map<PostgresTransaction, Extent | undefined>()
     for (const [tx, keys] of asked) {
-      const carried = keys.length === 0 || carries(tx)
+      const carried = proofs.has(tx) || carries(tx)
       if (carried) eachFact(tx, (key, version) => facts.add(key, version))
       extents.set(tx, carried ? extentAfter(tx, keys, 0) : undefined)
     }
