@@ -5,7 +5,7 @@ import { createConnection, createServer, type Socket } from 'node:net'
 export type Fate = 'pass' | 'swallow' | 'cut' | 'last'
 
 /** A proxy before one port of this machine. */
-export interface Proxy {
+export interface TcpProxy {
   readonly port: number
   /** Answers "ready for query" of PostgreSQL that have passed. */
   trips(): number
@@ -25,7 +25,7 @@ export interface Proxy {
 const ready = Buffer.from([0x5a, 0, 0, 0, 5, 0x49])
 
 /** Starts a proxy. */
-export async function startProxy(target: number): Promise<Proxy> {
+export async function startProxy(target: number): Promise<TcpProxy> {
   const sockets = new Set<Socket>()
   let trips = 0
   const pipe = (from: Socket, to: Socket, side: 'fromClient' | 'fromServer'): void => {
@@ -59,7 +59,7 @@ export async function startProxy(target: number): Promise<Proxy> {
     pipe(client, upstream, 'fromClient')
     pipe(upstream, client, 'fromServer')
   })
-  const proxy: Proxy = {
+  const proxy: TcpProxy = {
     port: 0,
     trips: () => trips,
     fromClient: undefined,

@@ -31,8 +31,9 @@ export interface Connection {
   close(): void
 }
 
-/** More than the server's own limit, so that its answer comes first. */
+/** Time beyond the server's own limit, so that its answer comes first. */
 const answerGraceMs = 5000
+const answerMsFor = (statementMs: number): number => statementMs + Math.min(answerGraceMs, statementMs)
 
 const hello = `SELECT pg_backend_pid(), current_setting('transaction_read_only') = 'on' OR pg_is_in_recovery(),
   current_setting('server_version_num')::int, current_setting('default_transaction_isolation'),
@@ -98,7 +99,7 @@ async function connectTo(settings: ConnectSettings, at: number, tls: boolean): P
         `SET statement_timeout = ${statementTimeoutMs}; SET lock_timeout = ${lockTimeoutMs}; SET enable_seqscan = off; SET jit = off`,
       )
     }
-    return connectionOver(client, direct, settings.statementTimeoutMs + answerGraceMs)
+    return connectionOver(client, direct, answerMsFor(settings.statementTimeoutMs))
   } catch (error) {
     destroy(client)
     throw error
@@ -137,7 +138,9 @@ function connectionOver(client: pg.Client, direct: boolean, answerMs: number): C
         running = true
         warned = false
         inside(client).ref()
+        let silent = false
         const timer = setTimeout(() => {
+          silent = true
           lost = true
           destroy(client)
         }, answerMs)
@@ -145,7 +148,8 @@ function connectionOver(client: pg.Client, direct: boolean, answerMs: number): C
           clearTimeout(timer)
           running = false
           inside(client).unref()
-          if (error !== undefined) reject(error)
+          if (silent) reject(new ConnectionLost('no answer came in time', true))
+          else if (error !== undefined) reject(error)
           else if (commits && warned) reject(new ConnectionLost('the server stopped waiting for its standby'))
           else resolve(rows)
         }

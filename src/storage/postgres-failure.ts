@@ -11,6 +11,12 @@ export const codeOf = (error: unknown): string => {
 /** The connection is gone: what was sent over it and not answered may or may not have happened. */
 export class ConnectionLost extends Error {
   override name = 'ConnectionLost'
+  /** True when it was given up because no answer came: the same question would wait as long again. */
+  readonly silent: boolean
+  constructor(message: string, silent = false) {
+    super(message)
+    this.silent = silent
+  }
 }
 
 /** True when it is the server that speaks, not the driver about the connection. */
@@ -52,7 +58,10 @@ export function tell(error: unknown): string {
   const words = Object.hasOwn(known, code) ? known[code] : undefined
   if (words !== undefined) return `${words} (${code})`
   if (code !== '') return `error ${code}`
-  return (error as Error | undefined)?.message === 'timeout expired' ? 'timed out' : 'the connection was lost'
+  const message = String((error as Error | undefined)?.message)
+  // What the driver says itself; its other texts are not taken over.
+  if (message === 'timeout expired') return 'timed out'
+  return message.startsWith('SASL') ? 'the server and the password do not agree' : 'the connection was lost'
 }
 
 /** What the server refused, as storage throws it. The cause is left out: the driver's error may show data. */

@@ -22,7 +22,7 @@ interface Waiter {
 }
 
 const pauseMinMs = 50
-const pauseMaxMs = 1000
+const pauseMaxMs = 400
 
 /** Connections to one database. */
 export class Pool {
@@ -54,7 +54,7 @@ export class Pool {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#waiters = this.#waiters.filter((one) => one.timer !== timer)
-        reject(this.#reason ?? new StorageError('all connections to the database are busy'))
+        reject(this.#reason ?? new StorageError('no connection to the database came free in time'))
       }, this.settings.waitMs)
       this.#waiters.push({ timer, resolve, reject })
       this.#open()

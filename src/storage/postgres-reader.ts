@@ -23,6 +23,7 @@ interface Question {
 const keysMax = 2000
 /** A reading may be asked again when its connection was lost: it changes nothing. */
 const triesMax = 3
+const mayAskAgain = (error: unknown): boolean => error instanceof ConnectionLost && !error.silent
 /** Keys a list looks at before it lets the server fold. */
 const chunkKeys = 200
 
@@ -134,7 +135,7 @@ export class PostgresReader {
       try {
         return await this.#pool.run([call])
       } catch (error) {
-        if (!(error instanceof ConnectionLost) || tries >= triesMax) throw failure(error, 'reading the store failed')
+        if (!mayAskAgain(error) || tries >= triesMax) throw failure(error, 'reading the store failed')
       }
     }
   }
@@ -179,8 +180,7 @@ export class PostgresReader {
   #fail(batch: readonly Question[], error: unknown): void {
     const now = performance.now()
     for (const question of batch) {
-      const again = error instanceof ConnectionLost ? ++question.tries < triesMax : false
-      if (again) this.#queue.push(question)
+      if (mayAskAgain(error) && ++question.tries < triesMax) this.#queue.push(question)
       else question.reject(failure(error, 'reading the store failed'))
     }
     if (batch.length > 0) return
