@@ -292,6 +292,7 @@ describe('failover', { skip }, () => {
       // As after a switch by an address that moves: connections stay, the server takes no writes any more.
       one.sql('ALTER SYSTEM SET default_transaction_read_only = on')
       one.reload()
+      await pause(500)
       proxy.target = two.port
       await write(storage, { a: 'two' })
       const there = await postgresStorage({ url: two.url })
