@@ -229,8 +229,8 @@ describe('several nodes over one database', { skip }, () => {
     cluster.sql('CREATE ROLE app LOGIN')
     await (await postgresStorage({ url })).close()
     cluster.sql(
-      `GRANT USAGE ON SCHEMA coffer TO app; GRANT SELECT ON coffer.store TO app;
-       GRANT SELECT, INSERT, UPDATE, DELETE ON coffer.entry TO app; GRANT USAGE ON SEQUENCE coffer.revision TO app`,
+      `GRANT USAGE ON SCHEMA coffer TO app; GRANT SELECT, UPDATE ON coffer.store TO app;
+       GRANT SELECT, INSERT, UPDATE, DELETE ON coffer.entry TO app; GRANT USAGE, UPDATE ON SEQUENCE coffer.revision TO app`,
       database,
     )
     const storage = await postgresStorage({ url: url.replace('postgres@', 'app@'), create: false })

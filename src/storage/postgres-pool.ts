@@ -4,7 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { type Connection, type ConnectSettings, connect } from './postgres-connect.ts'
 import { ConnectionLost, readOnly, tell } from './postgres-failure.ts'
 import type { Call, Row } from './postgres-wire.ts'
-import { StorageError, StorageUnusable } from './storage.ts'
+import { StorageClosed, type StorageError, StorageUnavailable, StorageUnusable } from './storage.ts'
 
 /** Settings of a pool. */
 export interface PoolSettings extends ConnectSettings {
@@ -37,9 +37,10 @@ export class Pool {
   #host = 0
   #closed = false
   /** Why no connection could be had last. */
-  #reason: StorageError | undefined
+  #reason: StorageUnavailable | undefined
   #reached = false
   readonly #onTrouble: (message: string) => void
+  #welcome: (connection: Connection) => Promise<void> = async () => {}
   #troubled = false
 
   constructor(settings: PoolSettings, onTrouble: (message: string) => void = () => {}) {
@@ -47,14 +48,25 @@ export class Pool {
     this.#onTrouble = onTrouble
   }
 
-  /** Gives a connection; rejects with `StorageError` when none can be had in time. It must be released. */
+  /** From now on each new connection is welcomed before it is used. */
+  welcomeWith(welcome: (connection: Connection) => Promise<void>): void {
+    this.#welcome = welcome
+  }
+
+  /** Tells of trouble. */
+  report(message: string): void {
+    this.#troubled = true
+    this.#onTrouble(message)
+  }
+
+  /** Gives a connection; rejects with `StorageUnavailable` when none can be had in time. It must be released. */
   acquire(): Promise<Connection> {
     const idle = this.#idle.pop()
     if (idle !== undefined) return Promise.resolve(idle)
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#waiters = this.#waiters.filter((one) => one.timer !== timer)
-        reject(this.#reason ?? new StorageError('no connection to the database came free in time'))
+        reject(this.#reason ?? new StorageUnavailable('no connection to the database came free in time'))
       }, this.settings.waitMs)
       this.#waiters.push({ timer, resolve, reject })
       this.#open()
@@ -96,19 +108,14 @@ export class Pool {
   dropAll(cause: Connection, error: unknown): void {
     if (this.#generations.get(cause) !== this.#generation) return
     this.#generation++
-    this.#report(`connections to the database are dropped: ${tell(error)}`)
+    this.report(`connections to the database are dropped: ${tell(error)}`)
     for (const connection of this.#idle.splice(0)) this.#discard(connection)
   }
 
   async close(): Promise<void> {
     this.#closed = true
-    this.#refuse(new StorageError('the store is closed'))
+    this.#refuse(new StorageClosed('the store is closed'))
     for (const connection of this.#idle.splice(0)) this.#discard(connection)
-  }
-
-  #report(message: string): void {
-    this.#troubled = true
-    this.#onTrouble(message)
   }
 
   #discard(connection: Connection): void {
@@ -134,6 +141,10 @@ export class Pool {
       const generation = this.#generation
       try {
         const { connection, at } = await connect(this.settings, this.#host)
+        await this.#welcome(connection).catch((error: unknown) => {
+          connection.close()
+          throw error
+        })
         this.#host = at
         this.#generations.set(connection, generation)
         connection.onLost = () => this.#lostIdle(connection)
@@ -144,8 +155,8 @@ export class Pool {
         this.release(connection)
         return
       } catch (error) {
-        this.#reason = error instanceof StorageError ? error : new StorageError(tell(error))
-        if (tries === 0) this.#report(tell(error))
+        this.#reason = new StorageUnavailable(tell(error))
+        if (tries === 0) this.report(tell(error))
         // Others may be better off: no host is preferred after a failure.
         this.#host = (this.#host + 1) % this.settings.address.hosts.length
         // What is wrong in the settings does not mend itself; what was right once may be right again.
