@@ -1,6 +1,6 @@
 // Real PostgreSQL clusters for tests: on free loopback ports, in folders that go with the test, as an unprivileged user
 // where the tests run as root. Without PostgreSQL tests are skipped, in CI they fail.
-import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import {
   chmodSync,
   chownSync,
@@ -11,6 +11,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs'
+import { createConnection } from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
 import { freePort } from './process.ts'
@@ -35,11 +36,15 @@ export function postgresMissing(): string | false {
   return 'PostgreSQL is not installed'
 }
 
-/** The path of pgbouncer; undefined when there is none. */
-export function findPgbouncer(): string | undefined {
-  return ['/usr/sbin', ...(process.env['PATH'] ?? '').split(':')]
-    .map((place) => path.join(place, 'pgbouncer'))
-    .find((file) => existsSync(file))
+const pgbouncer = ['/usr/sbin', ...(process.env['PATH'] ?? '').split(':')]
+  .map((place) => path.join(place, 'pgbouncer'))
+  .find((file) => existsSync(file))
+
+/** The same for pgbouncer. */
+export function pgbouncerMissing(): string | false {
+  if (pgbouncer !== undefined) return false
+  if (process.env['CI']) throw new Error('pgbouncer is missing: install the package pgbouncer')
+  return 'pgbouncer is not installed'
 }
 
 const idOf = (what: '-u' | '-g', name: string): number | undefined => {
@@ -132,10 +137,27 @@ function configure({ folder, port }: Cluster, { durable = false, settings = [], 
     'max_wal_senders = 4',
     'wal_level = replica',
     "log_min_messages = 'warning'",
+    'wal_retrieve_retry_interval = 100ms',
     ...settings,
   ]
   writeFileSync(file, `${lines.join('\n')}\n`)
   if (access) writeFileSync(path.join(folder, 'data', 'pg_hba.conf'), `${access.join('\n')}\n`)
+}
+
+/** Processes started by another one; on systems without /proc none, and PostgreSQL's end by themselves. */
+function childrenOf(parentPid: number): number[] {
+  if (!existsSync('/proc/self/stat')) return []
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => {
+      try {
+        const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+        return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]) === parentPid
+      } catch {
+        return false
+      }
+    })
+    .map(Number)
 }
 
 let databases = 0
@@ -176,9 +198,12 @@ function clusterIn(folder: string, port: number): Cluster {
     stop: (mode = 'fast') => void control('-m', mode, 'stop'),
     kill() {
       const main = postmaster()
-      const children = execFileSync('ps', ['-o', 'pid=', '--ppid', String(main)], { encoding: 'utf8' })
-      for (const pid of [main, ...children.split('\n').map(Number)]) {
-        if (pid > 1) process.kill(pid, 'SIGKILL')
+      for (const pid of [main, ...childrenOf(main)]) {
+        try {
+          process.kill(pid, 'SIGKILL')
+        } catch {
+          // It ended by itself in this moment.
+        }
       }
     },
     promote: () => void control('promote'),
@@ -241,8 +266,6 @@ export interface Pooler {
 
 /** Starts pgbouncer before a cluster, in transaction mode, with `serverConnections` to it. */
 export async function startPgbouncer(cluster: Cluster, serverConnections = 4): Promise<Pooler> {
-  const file = findPgbouncer()
-  if (file === undefined) throw new Error('pgbouncer is missing: install the package pgbouncer')
   const folder = serverFolder()
   const port = await freePort()
   const users = path.join(folder, 'users')
@@ -265,10 +288,9 @@ logfile = ${folder}/log
 `.replace('* =', '* = user=postgres'),
   )
   for (const each of [users, config]) chmodSync(each, 0o644)
-  const child = spawn(file, ['-q', config], { ...unprivileged, stdio: 'ignore', cwd: '/' })
+  const child = spawn(pgbouncer as string, ['-q', config], { ...unprivileged, stdio: 'ignore', cwd: '/' })
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
   for (const limit = Date.now() + 10_000; ; ) {
-    const { createConnection } = await import('node:net')
     const open = await new Promise<boolean>((resolve) => {
       const socket = createConnection(port, '127.0.0.1', () => resolve(true)).on('error', () => resolve(false))
       socket.on('connect', () => socket.destroy())

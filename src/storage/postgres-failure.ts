@@ -1,5 +1,5 @@
 // What goes wrong on the way to PostgreSQL, sorted: what is certain not to have happened, what is unknown, what calls for
-// other connections. Messages name the server's code and never a statement, a parameter or an address.
+// other connections. Messages name the server's code, and never a statement, a parameter or a password.
 import { StorageError, ValueTooLarge } from './storage.ts'
 
 /** The server's code (SQLSTATE) or the system's (ECONNREFUSED). */
@@ -11,21 +11,25 @@ export const codeOf = (error: unknown): string => {
 /** The connection is gone: what was sent over it and not answered may or may not have happened. */
 export class ConnectionLost extends Error {
   override name = 'ConnectionLost'
+  /** True when it was given up because no answer came: the same question would wait as long again. */
+  readonly silent: boolean
+  constructor(message: string, silent = false) {
+    super(message)
+    this.silent = silent
+  }
 }
 
-/** Tells whether an error of the driver means that the connection is gone, or is about to be. FATAL is not translated. */
-export function endsConnection(error: Error): boolean {
-  const { severity } = error as { severity?: unknown }
-  const code = codeOf(error)
-  if (severity === undefined || !/^[0-9A-Z]{5}$/.test(code)) return true
-  return ['08', '57P', '58'].some((group) => code.startsWith(group)) || severity === 'FATAL' || severity === 'PANIC'
-}
+/** True when it is the server that speaks, not the driver about the connection. */
+export const fromServer = (error: Error): boolean => 'severity' in error && /^[0-9A-Z]{5}$/.test(codeOf(error))
 
 /** True when the server takes no writes (any more): it is a standby, or made read-only. */
 export const readOnly = (error: unknown): boolean => codeOf(error) === '25006'
 
 /** True when the server asks for the transaction to be run again. */
 export const serverConflict = (error: unknown): boolean => codeOf(error) === '40001' || codeOf(error) === '40P01'
+
+/** True when a lock or the statement took too long: not the fault of one of several. */
+export const waitedTooLong = (error: unknown): boolean => codeOf(error) === '55P03' || codeOf(error) === '57014'
 
 const known: Readonly<Record<string, string>> = {
   '28P01': 'the password is wrong',
@@ -54,7 +58,10 @@ export function tell(error: unknown): string {
   const words = Object.hasOwn(known, code) ? known[code] : undefined
   if (words !== undefined) return `${words} (${code})`
   if (code !== '') return `error ${code}`
-  return (error as Error | undefined)?.message === 'timeout expired' ? 'timed out' : 'the connection was lost'
+  if (error instanceof TypeError || error instanceof RangeError) return `unexpected ${error.name}`
+  const message = String((error as Error | undefined)?.message)
+  // What the driver says itself; its other texts are not taken over.
+  return message.startsWith('SASL') ? 'the server and the password do not agree' : 'the connection was lost'
 }
 
 /** What the server refused, as storage throws it. The cause is left out: the driver's error may show data. */

@@ -4,7 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { type Connection, type ConnectSettings, connect } from './postgres-connect.ts'
 import { ConnectionLost, readOnly, tell } from './postgres-failure.ts'
 import type { Call, Row } from './postgres-wire.ts'
-import { StorageError } from './storage.ts'
+import { StorageClosed, type StorageError, StorageUnavailable, StorageUnusable } from './storage.ts'
 
 /** Settings of a pool. */
 export interface PoolSettings extends ConnectSettings {
@@ -16,13 +16,13 @@ export interface PoolSettings extends ConnectSettings {
 }
 
 interface Waiter {
-  readonly until: number
+  readonly timer: NodeJS.Timeout
   readonly resolve: (connection: Connection) => void
   readonly reject: (error: StorageError) => void
 }
 
 const pauseMinMs = 50
-const pauseMaxMs = 1000
+const pauseMaxMs = 400
 
 /** Connections to one database. */
 export class Pool {
@@ -36,20 +36,40 @@ export class Pool {
   #waiters: Waiter[] = []
   #host = 0
   #closed = false
+  /** Why no connection could be had last. */
+  #reason: StorageUnavailable | undefined
+  #reached = false
   readonly #onTrouble: (message: string) => void
-  #troubled = false
+  #welcome: (connection: Connection) => Promise<void> = async () => {}
+  #trouble: string | undefined
 
   constructor(settings: PoolSettings, onTrouble: (message: string) => void = () => {}) {
     this.settings = settings
     this.#onTrouble = onTrouble
   }
 
-  /** Gives a connection; rejects with `StorageError` when none can be had in time. It must be released. */
+  /** From now on each new connection is welcomed before it is used. */
+  welcomeWith(welcome: (connection: Connection) => Promise<void>): void {
+    this.#welcome = welcome
+  }
+
+  /** Tells of trouble, of the same one once. */
+  report(message: string): void {
+    if (message === this.#trouble) return
+    this.#trouble = message
+    this.#onTrouble(message)
+  }
+
+  /** Gives a connection; rejects with `StorageUnavailable` when none can be had in time. It must be released. */
   acquire(): Promise<Connection> {
     const idle = this.#idle.pop()
     if (idle !== undefined) return Promise.resolve(idle)
     return new Promise((resolve, reject) => {
-      this.#waiters.push({ until: performance.now() + this.settings.waitMs, resolve, reject })
+      const timer = setTimeout(() => {
+        this.#waiters = this.#waiters.filter((one) => one.timer !== timer)
+        reject(this.#reason ?? new StorageUnavailable('no connection to the database came free in time'))
+      }, this.settings.waitMs)
+      this.#waiters.push({ timer, resolve, reject })
       this.#open()
     })
   }
@@ -60,10 +80,10 @@ export class Pool {
     return this.runOn(connection, calls)
   }
 
-  /** Runs calls on a connection that was acquired, and releases it. */
-  async runOn(connection: Connection, calls: readonly Call[]): Promise<Row[]> {
+  /** Runs calls on a connection that was acquired, and releases it. `commits` as in `Connection.run`. */
+  async runOn(connection: Connection, calls: readonly Call[], commits = false): Promise<Row[]> {
     try {
-      return await connection.run(calls)
+      return await connection.run(calls, commits)
     } catch (error) {
       if (error instanceof ConnectionLost || readOnly(error)) this.dropAll(connection, error)
       throw error
@@ -78,8 +98,10 @@ export class Pool {
       return
     }
     const waiter = this.#waiters.shift()
-    if (waiter) waiter.resolve(connection)
-    else if (this.#idle.length < this.settings.idleMax) this.#idle.push(connection)
+    if (waiter) {
+      clearTimeout(waiter.timer)
+      waiter.resolve(connection)
+    } else if (this.#idle.length < this.settings.idleMax) this.#idle.push(connection)
     else this.#discard(connection)
   }
 
@@ -87,19 +109,14 @@ export class Pool {
   dropAll(cause: Connection, error: unknown): void {
     if (this.#generations.get(cause) !== this.#generation) return
     this.#generation++
-    this.#report(`connections to the database are dropped: ${tell(error)}`)
+    this.report(`connections to the database are dropped: ${tell(error)}`)
     for (const connection of this.#idle.splice(0)) this.#discard(connection)
   }
 
   async close(): Promise<void> {
     this.#closed = true
-    for (const waiter of this.#waiters.splice(0)) waiter.reject(new StorageError('the store is closed'))
+    this.#refuse(new StorageClosed('the store is closed'))
     for (const connection of this.#idle.splice(0)) this.#discard(connection)
-  }
-
-  #report(message: string): void {
-    this.#troubled = true
-    this.#onTrouble(message)
   }
 
   #discard(connection: Connection): void {
@@ -125,18 +142,27 @@ export class Pool {
       const generation = this.#generation
       try {
         const { connection, at } = await connect(this.settings, this.#host)
+        await this.#welcome(connection).catch((error: unknown) => {
+          connection.close()
+          throw error
+        })
         this.#host = at
         this.#generations.set(connection, generation)
         connection.onLost = () => this.#lostIdle(connection)
-        if (this.#troubled) this.#onTrouble('the database is reached again')
-        this.#troubled = false
+        if (this.#trouble !== undefined) this.#onTrouble('the database is reached again')
+        this.#trouble = undefined
+        this.#reached = true
+        this.#reason = undefined
         this.release(connection)
         return
       } catch (error) {
-        if (tries === 0) this.#report(tell(error))
+        this.#reason = new StorageUnavailable(tell(error))
+        if (tries === 0) this.report(tell(error))
         // Others may be better off: no host is preferred after a failure.
         this.#host = (this.#host + 1) % this.settings.address.hosts.length
-        if (this.#giveUp(error)) {
+        // What is wrong in the settings does not mend itself; what was right once may be right again.
+        if (error instanceof StorageUnusable && !this.#reached) this.#refuse(error)
+        if (this.#closed || this.#waiters.length < this.#opening) {
           this.#count--
           return
         }
@@ -145,14 +171,11 @@ export class Pool {
     }
   }
 
-  /** Refuses those who have waited long enough; true when nobody is left for whom to go on. */
-  #giveUp(error: unknown): boolean {
-    const now = performance.now()
-    const late = this.#waiters.filter(({ until }) => until <= now || this.#closed)
-    this.#waiters = this.#waiters.filter((waiter) => !late.includes(waiter))
-    const refusal = error instanceof StorageError ? error : new StorageError(tell(error))
-    for (const { reject } of late) reject(refusal)
-    return this.#waiters.length < this.#opening
+  #refuse(reason: StorageError): void {
+    for (const { timer, reject } of this.#waiters.splice(0)) {
+      clearTimeout(timer)
+      reject(reason)
+    }
   }
 
   #lostIdle(connection: Connection): void {

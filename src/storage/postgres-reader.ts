@@ -23,6 +23,7 @@ interface Question {
 const keysMax = 2000
 /** A reading may be asked again when its connection was lost: it changes nothing. */
 const triesMax = 3
+const mayAskAgain = (error: unknown): boolean => error instanceof ConnectionLost && !error.silent
 /** Keys a list looks at before it lets the server fold. */
 const chunkKeys = 200
 
@@ -134,7 +135,7 @@ export class PostgresReader {
       try {
         return await this.#pool.run([call])
       } catch (error) {
-        if (!(error instanceof ConnectionLost) || tries >= triesMax) throw failure(error, 'reading the store failed')
+        if (!mayAskAgain(error) || tries >= triesMax) throw failure(error, 'reading the store failed')
       }
     }
   }
@@ -179,8 +180,7 @@ export class PostgresReader {
   #fail(batch: readonly Question[], error: unknown): void {
     const now = performance.now()
     for (const question of batch) {
-      const again = error instanceof ConnectionLost ? ++question.tries < triesMax : false
-      if (again) this.#queue.push(question)
+      if (mayAskAgain(error) && ++question.tries < triesMax) this.#queue.push(question)
       else question.reject(failure(error, 'reading the store failed'))
     }
     if (batch.length > 0) return
@@ -196,14 +196,16 @@ export class PostgresReader {
     const places = new Map<string, number>()
     const facts = new FactSet()
     const asked = new Map<PostgresTransaction, string[]>()
+    const proofs = new Set<PostgresTransaction>()
     for (const { tx, keys } of batch) {
       for (const key of keys) if (!places.has(key)) places.set(key, places.size)
+      if (keys.length === 0) proofs.add(tx)
       const others = asked.get(tx)
       asked.set(tx, others ? [...others, ...keys] : (keys as string[]))
     }
     const extents = new Map<PostgresTransaction, Extent | undefined>()
     for (const [tx, keys] of asked) {
-      const carried = keys.length === 0 || carries(tx)
+      const carried = proofs.has(tx) || carries(tx)
       if (carried) eachFact(tx, (key, version) => facts.add(key, version))
       extents.set(tx, carried ? extentAfter(tx, keys, 0) : undefined)
     }

@@ -15,12 +15,12 @@ export const format = 1
 export const lockClassOf = (schema: string): number => hash32(`coffer:${schema}`)
 
 const tables = (s: string): string[] => [
-  `CREATE TABLE ${s}.store (application text NOT NULL, format integer NOT NULL)`,
+  `CREATE TABLE ${s}.store (application text NOT NULL, format integer NOT NULL, timeline bigint NOT NULL)`,
   `CREATE SEQUENCE ${s}.revision`,
   // Keys compare by their bytes. Values are ciphertext, which no compression makes smaller.
   `CREATE TABLE ${s}.entry (key bytea PRIMARY KEY, version bigint NOT NULL, value bytea NOT NULL) WITH (fillfactor = 90)`,
   `ALTER TABLE ${s}.entry ALTER COLUMN value SET STORAGE EXTERNAL`,
-  `INSERT INTO ${s}.store VALUES ('${application}', ${format})`,
+  `INSERT INTO ${s}.store VALUES ('${application}', ${format}, 0)`,
 ]
 
 const run = (connection: Connection, text: string): Promise<Row[]> =>
@@ -89,4 +89,24 @@ async function makeSchema(connection: Connection, schema: string): Promise<void>
     // Another process was first.
     if (!['42P07', '42P06', '23505'].includes(codeOf(error))) throw error
   }
+}
+
+/** By so much revisions go ahead when a standby has taken over: more than it could have missed. */
+const leap = 2 ** 32
+const timeline = `('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint`
+
+/**
+ * Sees to it that revisions are never used again after a failover that lost some (or a restore to an earlier moment): the
+ * server's timeline is another one then. For each new connection, before anything is committed over it. A standby has no say.
+ */
+export async function followTimeline(connection: Connection, schema: string): Promise<void> {
+  const [store, revision] = [`${quoted(schema)}.store`, `'${quoted(schema).replaceAll("'", "''")}.revision'`]
+  const [known] = await run(connection, `SELECT 1 FROM ${store} WHERE timeline = ${timeline}`)
+  if (known) return
+  // Of several that come at once, one moves the mark; the others wait for it and find it moved.
+  await run(
+    connection,
+    `WITH moved AS (UPDATE ${store} SET timeline = ${timeline} WHERE timeline <> ${timeline} RETURNING 1)
+     SELECT setval(${revision}, nextval(${revision}) + ${leap}) FROM moved`,
+  )
 }

@@ -2,6 +2,7 @@
 // trip, one implicit transaction, committed at its end). It knows nothing of keys' meaning, pools or retries.
 import { Buffer } from 'node:buffer'
 import type { Connection, Submittable } from 'pg'
+import { ConnectionLost, fromServer, tell } from './postgres-failure.ts'
 
 /** Object ids of the parameter types in use. */
 export const types = { bytea: 17, int8: 20, int4: 23, bools: 1000, int4s: 1007, byteas: 1001, int8s: 1016 } as const
@@ -124,7 +125,7 @@ export type ExchangeEnd = (error: Error | undefined, rows: Row[]) => void
 /**
  * Sends statements as one implicit transaction and gathers the rows of the last one. `prepared` holds the names this
  * connection has prepared; undefined where none may be (a pooler stands between). Ends once: with the server's error,
- * the connection's, or with rows after the server has said that the transaction is committed.
+ * with `ConnectionLost`, or with rows after the server has said that the transaction is committed.
  */
 export class Exchange implements Submittable {
   readonly #calls: readonly Call[]
@@ -175,8 +176,21 @@ export class Exchange implements Submittable {
     this.#finish(undefined)
   }
 
-  handleError(error: Error): void {
-    this.#finish(error)
+  /**
+   * An error of the server is an answer once the server is ready for more: the transaction was rolled back. One that ends the
+   * connection may have come after the commit.
+   */
+  handleError(error: Error, connection: Connection): void {
+    const lost = (): void => {
+      connection.off('readyForQuery', refused)
+      this.#finish(new ConnectionLost(tell(error)))
+    }
+    const refused = (): void => {
+      connection.off('end', lost)
+      this.#finish(error)
+    }
+    if (!fromServer(error)) lost()
+    else connection.once('readyForQuery', refused).once('end', lost)
   }
 
   #finish(error: Error | undefined): void {

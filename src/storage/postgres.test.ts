@@ -1,24 +1,29 @@
-// The PostgreSQL store: the contract over a real server, and what only a store of several nodes can get wrong.
-import { after, before } from 'node:test'
-import { type Cluster, postgresMissing, startCluster } from '../../test/postgres.ts'
+// The PostgreSQL store passes the contract over a real server: directly, and behind pgbouncer in transaction mode.
+import { after, before, test } from 'node:test'
+import {
+  type Cluster,
+  type Pooler,
+  pgbouncerMissing,
+  postgresMissing,
+  startCluster,
+  startPgbouncer,
+} from '../../test/postgres.ts'
 import { storageContract } from './contract.ts'
 import { postgresStorage } from './postgres.ts'
+import type { Storage } from './storage.ts'
 
-const skip = postgresMissing()
 let cluster: Cluster
-if (!skip) {
-  before(async () => {
-    cluster = await startCluster()
-  })
-  after(() => cluster?.remove())
+let pooler: Pooler | undefined
 
+function contractOver(name: string, url: () => string): void {
   let stores = 0
-  storageContract('postgresql', async (options) => {
-    const schema = `contract ${++stores}`
-    const open = () => postgresStorage({ url: cluster.url, schema, ...options })
-    const opened = [await open()]
+  storageContract(name, async (options) => {
+    const schema = `${name} ${++stores}`
+    const open = (): Promise<Storage> => postgresStorage({ url: url(), schema, ...options })
+    const storage = await open()
+    const opened = [storage]
     return {
-      storage: opened[0] as Awaited<ReturnType<typeof open>>,
+      storage,
       async reopen() {
         for (const one of opened) await one.close()
         const again = await open()
@@ -31,4 +36,21 @@ if (!skip) {
       },
     }
   })
+}
+
+const missing = postgresMissing()
+if (missing) test('storage contract: postgresql', { skip: missing })
+else {
+  before(async () => {
+    cluster = await startCluster()
+    if (!pgbouncerMissing()) pooler = await startPgbouncer(cluster)
+  })
+  after(async () => {
+    await pooler?.stop()
+    cluster.remove()
+  })
+  contractOver('postgresql', () => cluster.url)
+  const behind = pgbouncerMissing()
+  if (behind) test('storage contract: postgresql behind pgbouncer', { skip: behind })
+  else contractOver('postgresql behind pgbouncer', () => `postgres://postgres@127.0.0.1:${pooler?.port}/postgres`)
 }

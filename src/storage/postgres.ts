@@ -3,13 +3,15 @@
 import type { StorageMeter } from './meter.ts'
 import { type PasswordSource, parseAddress } from './postgres-address.ts'
 import { PostgresCommits } from './postgres-commits.ts'
+import type { Connection } from './postgres-connect.ts'
+import { ConnectionLost, failure, readOnly, tell } from './postgres-failure.ts'
 import { newMoment, type PostgresMoment } from './postgres-moment.ts'
 import { Pool } from './postgres-pool.ts'
 import { PostgresReader } from './postgres-reader.ts'
-import { lockClassOf, openSchema } from './postgres-schema.ts'
+import { followTimeline, lockClassOf, openSchema } from './postgres-schema.ts'
 import { sqlFor } from './postgres-sql.ts'
 import { runner } from './run.ts'
-import { type Storage, StorageError, StorageUnusable } from './storage.ts'
+import { type Storage, StorageUnusable } from './storage.ts'
 import type { Keeper } from './transaction.ts'
 
 /** Where the database is, and bounds. */
@@ -72,11 +74,16 @@ export async function postgresStorage(options: PostgresOptions): Promise<Storage
   )
   try {
     const connection = await pool.acquire()
-    await openSchema(connection, schema, options.create ?? true).finally(() => pool.release(connection))
+    const welcome = welcomeTo(pool, schema)
+    await openSchema(connection, schema, options.create ?? true)
+      .then(() => welcome(connection))
+      .finally(() => pool.release(connection))
+    pool.welcomeWith(welcome)
   } catch (error) {
     await pool.close()
-    if (error instanceof StorageUnusable || !(error instanceof StorageError)) throw error
-    throw new StorageUnusable(error.message)
+    throw error instanceof StorageUnusable
+      ? error
+      : new StorageUnusable(failure(error, 'opening the store failed').message)
   }
   const { view, update, drain } = runner(keeperOver(pool, schema), options.attemptsMax, options.meter)
   let closed: Promise<void> | undefined
@@ -89,6 +96,20 @@ export async function postgresStorage(options: PostgresOptions): Promise<Storage
       closed ??= drain().then(() => pool.close())
       return closed
     },
+  }
+}
+
+/** Makes what each new connection goes through. */
+function welcomeTo(pool: Pool, schema: string): (connection: Connection) => Promise<void> {
+  return async (connection) => {
+    try {
+      await followTimeline(connection, schema)
+    } catch (error) {
+      if (error instanceof ConnectionLost || readOnly(error)) throw error
+      pool.report(
+        `after a failover that loses commits restart all servers: the timeline cannot be followed: ${tell(error)}`,
+      )
+    }
   }
 }
 

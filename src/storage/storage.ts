@@ -104,6 +104,10 @@ export class OutcomeUnknown extends StorageError {
 export class StorageUnusable extends StorageError {
   override name = 'StorageUnusable'
 }
+/** The store could not be reached in time; nothing was sent to it. */
+export class StorageUnavailable extends StorageError {
+  override name = 'StorageUnavailable'
+}
 /** The transaction was tried too often because others kept changing what it read. */
 export class TooMuchContention extends StorageError {
   override name = 'TooMuchContention'
