@@ -7,6 +7,7 @@ import type { DeviceConfig } from './audit/options.ts'
 import { auditSigner } from './audit/signer.ts'
 import { Sealed } from './barrier/errors.ts'
 import { createLifecycle, type Lifecycle } from './barrier/lifecycle.ts'
+import type { Peers } from './barrier/peers.ts'
 import type { StaticKey } from './barrier/slots.ts'
 import { cleanupKind, cleanupQueue } from './core/cleanup.ts'
 import { moveEpoch } from './core/epoch.ts'
@@ -53,6 +54,8 @@ export interface AssemblyOptions {
   readonly declaredDevices: readonly DeviceConfig[]
   readonly allowApiAudit: boolean
   readonly allowAuditPrefix: boolean
+  /** Other processes of the machine that seal and unseal together with this one. */
+  readonly peers?: Peers | undefined
   readonly now?: () => number
 }
 
@@ -187,6 +190,7 @@ export function assemble(options: AssemblyOptions): Assembly {
   const lifecycle = createLifecycle({
     storage,
     staticKeys: options.staticKeys,
+    peers: options.peers,
     now,
     ports: {
       async createRootToken(tx, why) {
@@ -212,6 +216,7 @@ export function assemble(options: AssemblyOptions): Assembly {
         tokens.clear()
         log.info('sealed')
       },
+      onNamespaceSeal: () => tables.clear(),
       warn: (message, cause) => log.warn({ cause: String(cause) }, message),
     },
   })

@@ -1,12 +1,13 @@
 // Seals of namespaces: a namespace may have keys of its own, cut into shares of its own. Their records lie behind the store's
 // barrier, so nothing of them can be read or tried while the store is sealed.
 import { randomUUID } from 'node:crypto'
-import { generateKey } from '../crypto/aead.ts'
+import { AuthenticationFailed, generateKey } from '../crypto/aead.ts'
 import { invalid } from '../sdk/errors.ts'
 import type { Reader, Storage, Writer } from '../storage/storage.ts'
 import { type Barrier, type BarrierWriter, namespacePrefix } from './barrier.ts'
 import { Sealed } from './errors.ts'
 import { defaultRotateConfig, Keyring, newTerm } from './keyring.ts'
+import { type Peers, type SealState, sealTogether, stateOf, takeOver, tellState, together } from './peers.ts'
 import { sealRecords } from './records.ts'
 import { SealScope } from './scope.ts'
 import { checkShares, decodeShare, type MadeShares, makeShares, ShareProgress, type SharesSpec } from './shares.ts'
@@ -26,9 +27,15 @@ export interface NamespaceSealStatus {
 export interface NamespaceSeals {
   /**
    * Gives a namespace that the running transaction creates keys of its own and takes them into memory at once, so that the same transaction
-   * can write below `ns/<uuid>/`. `tx` is a transaction of the barrier. When it fails in the end, call `forget`. 400 for a bad spec.
+   * can write below `ns/<uuid>/`. `tx` is a transaction of the barrier. When it fails in the end, call `forget`, else `share`. 400 for a bad spec.
    */
   create(tx: Writer, uuid: string, spec: SharesSpec): Promise<MadeShares>
+  /** Gives the keys of a namespace that was made just now to the peers. */
+  share(uuid: string): Promise<void>
+  /** Takes over what a peer tells of a namespace's seal; keys that do not fit (it is gone by now) are left alone. */
+  follow(state: SealState): Promise<void>
+  /** All seals that are open or have shares. */
+  shared(): SealState[]
   /** Binds a child namespace without keys of its own to those of the sealable namespace above it. */
   adopt(childUuid: string, parentUuid: string): void
   /** Whether the namespace has keys of its own; told from memory. */
@@ -66,8 +73,15 @@ const recordsPrefix = 'barrier/ns/'
 const notSealable = () => invalid('namespace is not sealable')
 const firstBlock = 1024
 
+export interface NamespaceSealOptions {
+  readonly now: () => number
+  readonly peers: Peers | undefined
+  /** A peer has sealed or unsealed a namespace, and this process has followed. */
+  onFollow(): void
+}
+
 /** The seals of namespaces over a barrier. */
-export function createNamespaceSeals(barrier: Barrier, now: () => number): NamespaceSeals {
+export function createNamespaceSeals(barrier: Barrier, { now, peers, onFollow }: NamespaceSealOptions): NamespaceSeals {
   const scopes = new Map<string, Known>()
   const prefixOf = (uuid: string) => `${namespacePrefix}${uuid}/`
 
@@ -159,26 +173,44 @@ export function createNamespaceSeals(barrier: Barrier, now: () => number): Names
     closed: (uuid) => scopes.get(uuid)?.scope.keyring === undefined,
 
     async unseal(uuid, { key, reset }) {
-      const before = await status(uuid)
-      if (!before) throw notSealable()
+      if (!(await status(uuid))) throw notSealable()
       const { scope, progress } = known(uuid, true)
-      if (reset) progress.reset()
-      else if (key === '') throw invalid('provided key is empty')
-      else if (before.sealed && progress.add(decodeShare(key))) {
-        const stored = await readSeal(scope)
-        if (!stored) throw notSealable()
-        await unsealByShares(scope, progress, stored, [])
-      }
+      await together(peers, { namespace: uuid, scope, progress }, async () => {
+        if (reset) progress.reset()
+        else if (key === '') throw invalid('provided key is empty')
+        else if (!scope.keyring && progress.add(decodeShare(key))) {
+          const stored = await readSeal(scope)
+          if (!stored) throw notSealable()
+          await unsealByShares(scope, progress, stored, [])
+        }
+      })
       return (await status(uuid)) as NamespaceSealStatus
     },
 
     async seal(uuid) {
       if (!(await status(uuid))) throw notSealable()
       const { scope, progress } = known(uuid, true)
-      progress.reset()
-      await scope.release().catch(() => undefined)
-      scope.drop()
+      await sealTogether(peers, uuid, () => drop(scope, progress))
     },
+
+    async share(uuid) {
+      const found = scopes.get(uuid)
+      if (peers && found) await peers.inTurn(() => tellState(peers, { namespace: uuid, ...found }))
+    },
+
+    async follow(state) {
+      const { scope, progress } = known(state.namespace, true)
+      const steps = { opened: async () => undefined, drop: () => drop(scope, progress) }
+      await takeOver({ namespace: state.namespace, scope, progress }, state, steps).catch((error: unknown) => {
+        if (!(error instanceof AuthenticationFailed)) throw error
+      })
+      onFollow()
+    },
+
+    shared: () =>
+      [...scopes]
+        .filter(([, { scope, progress, stored }]) => stored && (scope.keyring || progress.parts.length > 0))
+        .map(([namespace, found]) => stateOf({ namespace, ...found })),
 
     async remove(tx, uuid) {
       const { prefix } = sealRecords(`${recordsPrefix}${uuid}/`)
@@ -193,13 +225,15 @@ export function createNamespaceSeals(barrier: Barrier, now: () => number): Names
     },
 
     async dropAll() {
-      for (const { scope, progress } of scopes.values()) {
-        progress.reset()
-        await scope.release().catch(() => undefined)
-        scope.drop()
-      }
+      for (const { scope, progress } of scopes.values()) await drop(scope, progress)
     },
   }
+}
+
+async function drop(scope: SealScope, progress: ShareProgress): Promise<void> {
+  progress.reset()
+  await scope.release().catch(() => undefined)
+  scope.drop()
 }
 
 function ignoreSealed(error: unknown): void {
