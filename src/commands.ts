@@ -2,19 +2,24 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import { bool, type Command, command, list, maybeBool, str, UsageError } from './cli/main.ts'
+import { bool, CliError, type CliIo, type Command, command, list, maybeBool, str, UsageError } from './cli/main.ts'
 import { versionLine } from './cli/version.ts'
 import { ConfigError, printProblem } from './config/keys.ts'
 import { loadConfig, parseConfig, validateConfig } from './config/load.ts'
 import { configReference } from './config/reference.ts'
 import type { ServerConfig } from './config/server-config.ts'
+import { parseWorkers, workerCount, workersProblem } from './config/workers.ts'
 import { type DevOptions, devConfig, devRootToken } from './dev.ts'
-import { type LogOptions, openLog } from './log.ts'
+import type { BoundAddress } from './http/bind.ts'
+import { type Log, type LogOptions, openLog } from './log.ts'
+import { runSupervisor } from './pool.ts'
 import type { Engine } from './sdk/engine.ts'
 import { type DescribedMount, openApiFor } from './sdk/openapi.ts'
-import { assembleServer, type RunningServer, startServer } from './server.ts'
+import type { RunningServer } from './server.ts'
+import type { Failure, Serving } from './workers/protocol.ts'
+import { isWorker, takePost } from './workers/worker.ts'
 
-const logOptions = (config: ServerConfig, level: string, format: string, file: string): LogOptions => ({
+const logOptions = (config: ServerConfig, { level, format, file }: LogFlags): LogOptions => ({
   level: level || config.logLevel,
   format: (format || config.logFormat) === 'json' ? 'json' : 'standard',
   file: file || config.logFile || undefined,
@@ -23,13 +28,24 @@ const logOptions = (config: ServerConfig, level: string, format: string, file: s
   rotateMaxFiles: config.logRotateMaxFiles,
 })
 
+/** What signals do to a server. */
+interface Stoppable {
+  stop(): Promise<unknown>
+  reload(): unknown
+  /** Called for the second signal, before the process ends. */
+  kill?(): void
+}
+
 /** Runs until a signal ends it; gives the exit code. */
-function untilStopped(server: RunningServer, write: (text: string) => void): Promise<number> {
+function untilStopped(server: Stoppable, write: (text: string) => void): Promise<number> {
   return new Promise((resolve) => {
     let stopping = false
     const stop = (signal: string) => {
       // The second signal of an impatient person ends it at once.
-      if (stopping) process.exit(1)
+      if (stopping) {
+        server.kill?.()
+        process.exit(1)
+      }
       stopping = true
       write(`\n${signal}: finishing requests under way, then stopping\n`)
       server.stop().then(
@@ -73,16 +89,24 @@ or a development server, ready to use, in memory or with a folder that survives 
     'log-level': str('trace, debug, info, warn, error or off.'),
     'log-format': str('standard or json.'),
     'log-file': str('File or folder to log to.'),
+    workers: str('Processes that serve together, or "auto" for one each core; `workers` of the configuration.', {
+      example: 'int',
+    }),
   },
   async run({ flags, io }) {
-    const print = (text: string) => void io.stdout.write(text)
-    const warn = (text: string) => void io.stderr.write(text)
     const dev = flags.dev || flags['dev-tls'] || flags['dev-data'] !== '' || flags['dev-root-token-id'] !== ''
+    const workers = flags.workers === '' ? undefined : parseWorkers(flags.workers)
+    if (flags.workers !== '' && workers === undefined)
+      throw new UsageError('-workers must be a number from 1 to 256, or "auto"')
     if (!dev && flags.config.length === 0)
       throw new UsageError(
         'A server needs its configuration.',
         'Give -config=FILE, or -dev to try it out. See docs/configuration.md.',
       )
+    if (dev && workers !== undefined && workers !== 1)
+      throw new UsageError('A development server is one process: -workers does not go with -dev.')
+    const logFlags = { level: flags['log-level'], format: flags['log-format'], file: flags['log-file'] }
+    if (!dev) return await serve({ files: flags.config, workers, logFlags, io })
     const options: DevOptions = {
       folder: flags['dev-data'] || undefined,
       rootTokenId:
@@ -95,43 +119,132 @@ or a development server, ready to use, in memory or with a folder that survives 
       tls: flags['dev-tls'],
       tlsFolder: flags['dev-tls-cert-dir'] || undefined,
     }
-    try {
-      const certificates = options.tls
-        ? await (await import('./dev-tls.ts')).devCertificates(options.tlsFolder, options.listenAddress)
-        : undefined
-      const loaded = dev ? parseConfig(devConfig(options, certificates), 'development') : await loadConfig(flags.config)
-      for (const problem of loaded.warnings) warn(`warning: ${printProblem(problem)}\n`)
-      const { config } = loaded
-      const log = openLog(logOptions(config, flags['log-level'], flags['log-format'], flags['log-file']))
-      let token = ''
-      const running = await startServer(config, log, async (assembly) => {
-        if (dev) token = await devRootToken(assembly, options)
-      })
-      const keepsToken = !flags['dev-no-store-token'] && options.folder === undefined
-      if (dev && keepsToken) writeFileSync(tokenFile(), token, { mode: 0o600 })
-      print(dev ? announceDev(running, options, token, certificates?.ca) : await announce(running, config))
-      return await untilStopped(running, warn)
-    } catch (error) {
-      if (error instanceof ConfigError)
-        throw new UsageError(error.message, 'Check it with: coffer operator validate-config FILE')
-      throw error
-    }
+    return await orStartFailed(() => serveDev(options, flags['dev-no-store-token'], logFlags, io))
   },
 })
 
-const nextStep = async ({ lifecycle }: RunningServer['assembly']): Promise<string> => {
-  if (!lifecycle.sealed) return 'unsealed'
-  return (await lifecycle.initialized())
-    ? 'sealed: unseal it with "coffer operator unseal"'
-    : 'not initialised: do that with "coffer operator init"'
+interface LogFlags {
+  readonly level: string
+  readonly format: string
+  readonly file: string
 }
 
-const announce = async (running: RunningServer, config: ServerConfig): Promise<string> =>
+/** What keeps a server from starting, for people: the text and what to do. A bug is thrown again: there the stack says more. */
+function startFailure(error: unknown): Failure {
+  if (!(error instanceof Error) || error instanceof TypeError || error instanceof RangeError) throw error
+  const hint = error instanceof ConfigError ? 'Check it with: coffer operator validate-config FILE' : undefined
+  return { message: error.message, hint: (error as Partial<Failure>).hint ?? hint }
+}
+
+/** Runs a server; what keeps it from starting ends the command with a message instead of a stack. */
+async function orStartFailed(run: () => Promise<number>): Promise<number> {
+  try {
+    return await run()
+  } catch (error) {
+    const { message, hint } = startFailure(error)
+    throw new CliError(1, message, hint)
+  }
+}
+
+interface ServeOptions {
+  readonly files: readonly string[]
+  readonly workers: ReturnType<typeof parseWorkers>
+  readonly logFlags: LogFlags
+  readonly io: CliIo
+}
+
+/** A server from configuration files: one process, the supervisor of several, or one of those. */
+async function serve(options: ServeOptions): Promise<number> {
+  if (isWorker) return await serveAsWorker(options)
+  const { files, workers, logFlags, io } = options
+  const write = (text: string) => void io.stderr.write(text)
+  return await orStartFailed(async () => {
+    const { config, warnings } = await loadConfig(files)
+    for (const problem of warnings) write(`warning: ${printProblem(problem)}\n`)
+    const wanted = workers ?? config.workers
+    const problem = workersProblem(wanted, config.storage)
+    if (problem) throw new UsageError(problem)
+    const count = workerCount(wanted)
+    const log = openLog({ ...logOptions(config, logFlags), shared: count > 1 })
+    if (count > 1) return await supervised(config, count, log, io)
+    const { startServer, sealStand } = await import('./server.ts')
+    const running = await startServer(config, log)
+    io.stdout.write(announce(config, running.http.addresses, await sealStand(running.assembly.lifecycle)))
+    return await untilStopped(running, write)
+  })
+}
+
+async function supervised(config: ServerConfig, count: number, log: Log, io: CliIo): Promise<number> {
+  const inOrder = await runSupervisor({
+    config,
+    count,
+    log,
+    begun(supervisor) {
+      void untilStopped(
+        {
+          stop: async () => supervisor.stop(),
+          kill: () => supervisor.kill(),
+          reload() {
+            log.reopen()
+            supervisor.reload()
+          },
+        },
+        (text) => void io.stderr.write(text),
+      )
+    },
+    serving: ({ addresses, seal }) => void io.stdout.write(announce(config, addresses, seal, count)),
+  })
+  return inOrder ? 0 : 1
+}
+
+async function serveAsWorker({ files, logFlags }: ServeOptions): Promise<number> {
+  const post = await takePost()
+  try {
+    const { config } = await loadConfig(files)
+    const rotatesNot = { rotateBytes: 0, rotateSeconds: 0 }
+    const log = openLog({ ...logOptions(config, logFlags), ...rotatesNot, worker: post.place.number })
+    await (await import('./worker.ts')).runWorker(post, config, log)
+    return 0
+  } catch (error) {
+    await post.failed(startFailure(error))
+    return 1
+  }
+}
+
+async function serveDev(options: DevOptions, discardToken: boolean, logFlags: LogFlags, io: CliIo): Promise<number> {
+  const certificates = options.tls
+    ? await (await import('./dev-tls.ts')).devCertificates(options.tlsFolder, options.listenAddress)
+    : undefined
+  const { config, warnings } = parseConfig(devConfig(options, certificates), 'development')
+  for (const problem of warnings) io.stderr.write(`warning: ${printProblem(problem)}\n`)
+  const { startServer } = await import('./server.ts')
+  let token = ''
+  const running = await startServer(config, openLog(logOptions(config, logFlags)), async (assembly) => {
+    token = await devRootToken(assembly, options)
+  })
+  if (!discardToken && options.folder === undefined) writeFileSync(tokenFile(), token, { mode: 0o600 })
+  io.stdout.write(announceDev(running, options, token, certificates?.ca))
+  return await untilStopped(running, (text) => void io.stderr.write(text))
+}
+
+const nextSteps: Readonly<Record<Serving['seal'], string>> = {
+  unsealed: 'unsealed',
+  sealed: 'sealed: unseal it with "coffer operator unseal"',
+  'not initialised': 'not initialised: do that with "coffer operator init"',
+}
+
+const announce = (
+  config: ServerConfig,
+  addresses: readonly BoundAddress[],
+  seal: Serving['seal'],
+  workers = 1,
+): string =>
   [
     versionLine,
-    ...running.http.addresses.map(({ type, address }) => `  listening on ${type} ${address}`),
+    ...addresses.map(({ type, address }) => `  listening on ${type} ${address}`),
     `  storage ${config.storage?.type ?? 'inmem'}${config.storage?.file ? ` at ${config.storage.file}` : ''}`,
-    `  ${await nextStep(running.assembly)}`,
+    ...(workers > 1 ? [`  ${workers} workers`] : []),
+    `  ${nextSteps[seal]}`,
     '',
   ].join('\n')
 
@@ -186,6 +299,7 @@ function describedMounts(engines: readonly Engine[]): DescribedMount[] {
 /** The OpenAPI document of all there is, from a core that never serves. */
 async function openApiText(): Promise<string> {
   const { config } = parseConfig('storage "inmem" {}', 'generate')
+  const { assembleServer } = await import('./server.ts')
   const { assembly, close } = await assembleServer(config, openLog({ level: 'off', format: 'json' }))
   const document = openApiFor(describedMounts(assembly.engines), { version: config.apiVersion })
   await close()

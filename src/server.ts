@@ -5,6 +5,8 @@ import { hostname } from 'node:os'
 import path from 'node:path'
 import { type Assembly, assemble } from './assembly.ts'
 import type { DeviceConfig } from './audit/options.ts'
+import type { Lifecycle } from './barrier/lifecycle.ts'
+import type { Peers } from './barrier/peers.ts'
 import { readStaticKeys, type StaticKey } from './barrier/slots.ts'
 import { cofferVersion } from './cli/version.ts'
 import type { ListenerSettings, SealSettings, ServerConfig } from './config/server-config.ts'
@@ -25,6 +27,13 @@ export interface RunningServer {
   reload(): Promise<void>
   /** Lets requests under way finish, then closes everything in order. */
   stop(): Promise<void>
+}
+
+/** What a server is given that is one of several processes on the same listeners. */
+export interface Siblings {
+  readonly peers: Peers
+  /** Called before the server looks at its seals: from then on the peers may call. */
+  meet(lifecycle: Lifecycle): void
 }
 
 /** Milliseconds that requests under way are given at stop. */
@@ -117,13 +126,18 @@ export async function startServer(
   config: ServerConfig,
   log: Log,
   prepare?: (assembly: Assembly) => Promise<void>,
+  siblings?: Siblings,
 ): Promise<RunningServer> {
-  const { assembly, storage, close } = await assembleServer(config, log)
+  const { assembly, storage, close } = await assembleServer(config, log, siblings?.peers)
   try {
+    siblings?.meet(assembly.lifecycle)
     await assembly.lifecycle.autoUnseal()
     await prepare?.(assembly)
     const listeners = config.listeners.map((listener) => listenerOf(config, listener))
-    const http = await startListeners(listeners, logged(assembly.handler, log, config.logRequestsLevel), { log })
+    const http = await startListeners(listeners, logged(assembly.handler, log, config.logRequestsLevel), {
+      log,
+      shared: siblings !== undefined,
+    })
     return running(config, log, storage, assembly, http)
   } catch (error) {
     await close()
@@ -131,16 +145,22 @@ export async function startServer(
   }
 }
 
+/** How the seal stands, for people. */
+export const sealStand = async (lifecycle: Lifecycle): Promise<'unsealed' | 'sealed' | 'not initialised'> =>
+  !lifecycle.sealed ? 'unsealed' : (await lifecycle.initialized()) ? 'sealed' : 'not initialised'
+
 /** Opens the store and assembles a core over it, without a way in. `close` ends both. */
 export async function assembleServer(
   config: ServerConfig,
   log: Log,
+  peers?: Peers,
 ): Promise<{ assembly: Assembly; storage: Storage; close(): Promise<void> }> {
   const staticKeys = staticKeysOf(config.seals)
   const storage = await openStorage(config)
   const assembly = assemble({
     storage,
     staticKeys,
+    peers,
     log,
     defaultLeaseTtlSeconds: config.defaultLeaseTtlSeconds,
     maxLeaseTtlSeconds: config.maxLeaseTtlSeconds,

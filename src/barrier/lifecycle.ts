@@ -155,7 +155,7 @@ export function createLifecycle({ storage, staticKeys, ports, peers, now = Date.
       scope.drop()
     }
   }
-  const dropIfOpen = async (): Promise<void> => (scope.keyring ? dropKeys() : undefined)
+  const dropIfOpen = async (): Promise<void> => (scope.keyring ? dropKeys() : progress.reset())
   const opened = async (): Promise<void> => {
     try {
       await rewrapStatic(scope, staticKeys).catch((cause) =>

@@ -23,6 +23,7 @@ import {
   type StorageStanza,
   stanzaBlocks,
 } from './stanzas.ts'
+import { workersProblem } from './workers.ts'
 
 export interface LoadedConfig {
   readonly config: ServerConfig
@@ -158,6 +159,8 @@ function checkWhole(config: ServerConfig): ConfigProblem[] {
   }
   if (config.maxLeaseTtlSeconds < config.defaultLeaseTtlSeconds)
     say('max_lease_ttl must not be less than default_lease_ttl')
+  const unshared = workersProblem(config.workers, config.storage)
+  if (unshared) say(unshared)
   const paths = new Set<string>()
   for (const { path, file, line } of config.audits) {
     if (paths.has(path)) say(`two audit devices have the path "${path}"`, file, line)

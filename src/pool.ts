@@ -1,0 +1,59 @@
+// A server of several processes, seen from its supervisor: addresses are looked at before there are workers, process id file and log
+// rotation are its own. It loads none of the rooms that serve.
+import { rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { ServerConfig } from './config/server-config.ts'
+import { bind } from './http/bind.ts'
+import type { Log } from './log.ts'
+import type { Serving } from './workers/protocol.ts'
+import { type Supervisor, supervise } from './workers/supervisor.ts'
+
+export interface PoolOptions {
+  readonly config: ServerConfig
+  readonly count: number
+  readonly log: Log
+  /** Called when the first worker is being started: from then on there is something to stop. */
+  begun(supervisor: Pick<Supervisor, 'stop' | 'kill' | 'reload'>): void
+  /** Called once, when all workers serve. */
+  serving(facts: Serving): void
+}
+
+/** How often the supervisor looks at the log file that all write. */
+const logLookMs = 1000
+
+/** Sees that nobody else listens on these addresses, removes socket files left behind, and gives the ports (0 has become a real one). */
+async function clearAddresses(listeners: ServerConfig['listeners']): Promise<(number | undefined)[]> {
+  const servers = listeners.map(() => createServer())
+  const ports: (number | undefined)[] = []
+  try {
+    for (const [index, listener] of listeners.entries())
+      ports.push((await bind(servers[index] as (typeof servers)[number], listener, !listener.tls.disable)).port)
+    return ports
+  } finally {
+    await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
+  }
+}
+
+/** Runs the supervisor of a server until `ended`; rejects with `StartFailed` when a worker cannot start. Resolves with whether all ended in order. */
+export async function runSupervisor({ config, count, log, begun, serving }: PoolOptions): Promise<boolean> {
+  const ports = await clearAddresses(config.listeners)
+  const strictUmask = config.listeners.some((listener) => listener.type === 'unix' && listener.socketMode)
+  const supervisor = supervise({ count, ports, strictUmask, log })
+  begun(supervisor)
+  const looking = setInterval(() => {
+    if (log.rotate()) supervisor.reopenLogs()
+  }, logLookMs).unref()
+  try {
+    await Promise.race([
+      supervisor.serving.then((facts) => {
+        if (config.pidFile) writeFileSync(config.pidFile, `${process.pid}\n`, { mode: 0o644 })
+        serving(facts)
+      }),
+      supervisor.ended,
+    ])
+    return await supervisor.ended
+  } finally {
+    clearInterval(looking)
+    if (config.pidFile) rmSync(config.pidFile, { force: true })
+  }
+}
