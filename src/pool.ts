@@ -23,7 +23,8 @@ const logLookMs = 1000
 
 /** Sees that nobody else listens on these addresses, removes socket files left behind, and gives the ports (0 has become a real one). */
 async function clearAddresses(listeners: ServerConfig['listeners']): Promise<(number | undefined)[]> {
-  const servers = listeners.map(() => createServer())
+  // Who comes in this moment is sent away, as nobody is there yet; waiting for him would be waiting for ever.
+  const servers = listeners.map(() => createServer().on('connection', (socket) => socket.destroy()))
   const ports: (number | undefined)[] = []
   try {
     for (const [index, listener] of listeners.entries())
@@ -40,20 +41,22 @@ export async function runSupervisor({ config, count, log, begun, serving }: Pool
   const strictUmask = config.listeners.some((listener) => listener.type === 'unix' && listener.socketMode)
   const supervisor = supervise({ count, ports, strictUmask, log })
   begun(supervisor)
+  let inOrder = false
   const looking = setInterval(() => {
     if (log.rotate()) supervisor.reopenLogs()
   }, logLookMs).unref()
   try {
-    await Promise.race([
-      supervisor.serving.then((facts) => {
-        if (config.pidFile) writeFileSync(config.pidFile, `${process.pid}\n`, { mode: 0o644 })
-        serving(facts)
-      }),
-      supervisor.ended,
-    ])
-    return await supervisor.ended
+    const facts = await supervisor.serving
+    if (facts && config.pidFile) writeFileSync(config.pidFile, `${process.pid}\n`, { mode: 0o644 })
+    if (facts) serving(facts)
+  } catch (error) {
+    supervisor.stop()
+    throw error
   } finally {
+    // Also after a failure: nobody is left behind.
+    inOrder = await supervisor.ended
     clearInterval(looking)
     if (config.pidFile) rmSync(config.pidFile, { force: true })
   }
+  return inOrder
 }

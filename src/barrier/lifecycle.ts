@@ -131,7 +131,7 @@ export function createLifecycle({ storage, staticKeys, ports, peers, now = Date.
     lost: () => {
       warn('another process changed the root key and this one cannot follow: sealed', undefined)
       void inTurn(dropKeys)
-        .then(join)
+        .then(() => join(async () => undefined))
         .catch((cause) => warn('sealing after the keys were lost failed', cause))
     },
     warn,
@@ -174,24 +174,23 @@ export function createLifecycle({ storage, staticKeys, ports, peers, now = Date.
     known ||= (await readSeal(scope)) !== undefined
     return known
   }
-  const autoUnseal = async (): Promise<boolean> => {
-    if (scope.keyring) return true
-    if (!(await unsealByStatic(scope, staticKeys))) return false
-    await opened()
-    return true
+  const autoUnseal = async (): Promise<void> => {
+    if (!scope.keyring && (await unsealByStatic(scope, staticKeys))) await opened()
   }
   const follow = (state: SealState): Promise<void> =>
     inTurn(async () => {
       if (state.namespace === '') await takeOver(seal, state, { opened, drop: dropIfOpen })
       else if (scope.keyring) await namespaces.follow(state)
     })
-  /** Takes over all seals of a peer; false when there is none. */
-  const join = async (): Promise<boolean> =>
-    (await peers?.inTurn(async () => {
+  /** Takes over all seals of a peer; without one, with the turn still held, does what a process alone does. */
+  const join = async (otherwise: () => Promise<unknown>): Promise<unknown> => {
+    if (!peers) return otherwise()
+    return peers.inTurn(async () => {
       const states = await peers.ask()
-      for (const state of states ?? []) await follow(state)
-      return states !== undefined
-    })) ?? false
+      if (!states) return otherwise()
+      for (const state of states) await follow(state)
+    })
+  }
   const refresh = async (): Promise<void> => {
     await scope.refresh()
     await namespaces.refresh()
@@ -250,7 +249,10 @@ export function createLifecycle({ storage, staticKeys, ports, peers, now = Date.
     initialize: (wanted) => together(peers, seal, () => inTurn(() => initialize(wanted))),
     // Of an open store nothing is left to share: whoever asks often must not keep the others busy.
     unseal: (input) => together(scope.keyring ? undefined : peers, seal, () => inTurn(() => unseal(input))),
-    autoUnseal: async () => ((await join()) ? scope.keyring !== undefined : inTurn(autoUnseal)),
+    async autoUnseal() {
+      await join(() => inTurn(autoUnseal))
+      return scope.keyring !== undefined
+    },
     seal: () => sealTogether(peers, '', () => inTurn(dropIfOpen)),
     follow,
     async shared() {

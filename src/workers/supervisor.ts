@@ -19,8 +19,8 @@ export interface SupervisorOptions {
 }
 
 export interface Supervisor {
-  /** Resolves when all workers serve; rejects with `StartFailed` when one could not start, and none is left then. */
-  readonly serving: Promise<Serving>
+  /** Resolves when all workers serve, with undefined when stopped before; rejects with `StartFailed` when one could not start (then the others are being stopped). */
+  readonly serving: Promise<Serving | undefined>
   /** Resolves when all have ended, after `stop`: whether each did so in order. */
   readonly ended: Promise<boolean>
   /** Lets requests under way finish. */
@@ -79,7 +79,7 @@ export function supervise({ count, ports, strictUmask, log }: SupervisorOptions)
     deaths: 0,
     restart: undefined,
   }))
-  const serving = Promise.withResolvers<Serving>()
+  const serving = Promise.withResolvers<Serving | undefined>()
   const ended = Promise.withResolvers<boolean>()
   let phase: 'starting' | 'serving' | 'stopping' = 'starting'
   let orderly = true
@@ -91,6 +91,7 @@ export function supervise({ count, ports, strictUmask, log }: SupervisorOptions)
   const stop = (): void => {
     if (phase === 'stopping') return
     phase = 'stopping'
+    serving.resolve(undefined)
     for (const { restart } of slots) clearTimeout(restart)
     each(({ channel: to }) => void to?.call('stop', undefined).catch(() => undefined))
     lastResort = setTimeout(kill, stopMsMax)
