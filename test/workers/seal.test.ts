@@ -116,7 +116,9 @@ test('init opens all workers of a server that unseals itself, and a seal by hand
   // Only when none is left is it a start like any other.
   const before = pidsOf(server)
   for (const pid of before.values()) process.kill(pid, 'SIGKILL')
-  await until(server, 'both serve again', () => [...pidsOf(server)].every(([number, pid]) => before.get(number) !== pid))
+  await until(server, 'both serve again', () =>
+    [...pidsOf(server)].every(([number, pid]) => before.get(number) !== pid),
+  )
   assert.equal(countOf(await inRow(enough, () => ask('GET', 'sys/health', undefined, '')), 200), enough)
 })
 
