@@ -54,6 +54,8 @@ export interface AssemblyOptions {
   readonly declaredDevices: readonly DeviceConfig[]
   readonly allowApiAudit: boolean
   readonly allowAuditPrefix: boolean
+  /** Whether `sys/raw` is served. */
+  readonly rawStorage: boolean
   /** Other processes of the machine that seal and unseal together with this one. */
   readonly peers?: Peers | undefined
   readonly now?: () => number
@@ -233,6 +235,7 @@ export function assemble(options: AssemblyOptions): Assembly {
     declaredDevices: options.declaredDevices,
     allowApiAudit: options.allowApiAudit,
     allowAuditPrefix: options.allowAuditPrefix,
+    rawStorage: options.rawStorage,
     acls: {
       byToken: aclOfToken,
       async byAccessor(tx, accessor, at, namespaceUuid) {
@@ -304,8 +307,11 @@ export function assemble(options: AssemblyOptions): Assembly {
         const found = findOperation(systemVariant, request.verb as OperationVerb, request.path.slice(4))
         return found.operation.lifecycle ? found : undefined
       } catch (error) {
-        if (error instanceof ApiError) return undefined
-        throw error
+        if (!(error instanceof ApiError)) throw error
+        // A path that is for everybody tells everybody which methods it has, sealed or not.
+        const verbs = systemVariant.routes.match(request.path.slice(4))?.value.byVerb ?? {}
+        if (error.status === 405 && Object.values(verbs).every(({ lifecycle }) => lifecycle)) throw error
+        return undefined
       }
     },
     isSealedError: (error) => error instanceof Sealed,

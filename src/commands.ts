@@ -1,68 +1,17 @@
 // Commands that start a server or look at its files: handed to the command line, which knows no server.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import os from 'node:os'
 import path from 'node:path'
-import { bool, CliError, type CliIo, type Command, command, list, maybeBool, str, UsageError } from './cli/main.ts'
-import { versionLine } from './cli/version.ts'
-import { ConfigError, printProblem } from './config/keys.ts'
-import { loadConfig, parseConfig, validateConfig } from './config/load.ts'
+import { bool, type Command, command, list, maybeBool, str, UsageError } from './cli/main.ts'
+import { printProblem } from './config/keys.ts'
+import { parseConfig, validateConfig } from './config/load.ts'
 import { configReference } from './config/reference.ts'
-import type { ServerConfig } from './config/server-config.ts'
-import { parseWorkers, workerCount, workersProblem } from './config/workers.ts'
-import { type DevOptions, devConfig, devRootToken } from './dev.ts'
-import type { BoundAddress } from './http/bind.ts'
-import { type Log, type LogOptions, openLog } from './log.ts'
-import { runSupervisor } from './pool.ts'
+import { logLevelAliases, logLevels } from './config/sections.ts'
+import { parseWorkers } from './config/workers.ts'
+import type { DevOptions } from './dev.ts'
+import { openLog } from './log.ts'
 import type { Engine } from './sdk/engine.ts'
 import { type DescribedMount, openApiFor } from './sdk/openapi.ts'
-import type { RunningServer } from './server.ts'
-import type { Failure, Serving } from './workers/protocol.ts'
-import { isWorker, takePost } from './workers/worker.ts'
-
-const logOptions = (config: ServerConfig, { level, format, file }: LogFlags): LogOptions => ({
-  level: level || config.logLevel,
-  format: (format || config.logFormat) === 'json' ? 'json' : 'standard',
-  file: file || config.logFile || undefined,
-  rotateBytes: config.logRotateBytes,
-  rotateSeconds: config.logRotateDurationSeconds,
-  rotateMaxFiles: config.logRotateMaxFiles,
-})
-
-/** What signals do to a server. */
-interface Stoppable {
-  stop(): Promise<unknown>
-  reload(): unknown
-  /** Called for the second signal, before the process ends. */
-  kill?(): void
-}
-
-/** Runs until a signal ends it; gives the exit code. */
-function untilStopped(server: Stoppable, write: (text: string) => void): Promise<number> {
-  return new Promise((resolve) => {
-    let stopping = false
-    const stop = (signal: string) => {
-      // The second signal of an impatient person ends it at once.
-      if (stopping) {
-        server.kill?.()
-        process.exit(1)
-      }
-      stopping = true
-      write(`\n${signal}: finishing requests under way, then stopping\n`)
-      server.stop().then(
-        () => resolve(0),
-        (error: unknown) => {
-          write(`stop failed: ${String(error)}\n`)
-          resolve(1)
-        },
-      )
-    }
-    process.on('SIGTERM', () => stop('SIGTERM'))
-    process.on('SIGINT', () => stop('SIGINT'))
-    process.on('SIGHUP', () => void server.reload())
-  })
-}
-
-const tokenFile = (): string => path.join(os.homedir(), '.vault-token')
+import { serve, serveDev } from './serve.ts'
 
 const server = command({
   words: ['server'],
@@ -74,21 +23,29 @@ const server = command({
 or a development server, ready to use, in memory or with a folder that survives restarts:
 
     $ coffer server -dev
-    $ coffer server -dev -dev-data=./data`,
+    $ coffer server -dev -dev-data=./data
+
+With -recovery it serves repairs only: a recovery token is made with "coffer operator generate-root -recovery-token", and with that
+token sys/raw reads and writes what is stored. See docs/seal.md.`,
   online: false,
   flags: {
-    config: list('Configuration file or folder (HCL or JSON); may be given several times.'),
+    config: list('Configuration file or folder (HCL or JSON); may be given several times.', { files: true }),
+    recovery: bool('Serve repairs only: sys/raw, with a recovery token.'),
     dev: bool('Start a development server: unsealed, with a root token and a KV store at secret/.'),
-    'dev-data': str('Folder in which the development server keeps its data, unseal key and root token.'),
+    'dev-data': str('Folder in which the development server keeps its data, unseal key and root token.', {
+      files: true,
+    }),
     'dev-root-token-id': str('Text of the development root token.'),
     'dev-listen-address': str('Address the development server listens on (127.0.0.1:8200).'),
     'dev-tls': bool('Serve TLS with a new certificate authority.'),
-    'dev-tls-cert-dir': str('Folder for the certificates of -dev-tls.'),
+    'dev-tls-cert-dir': str('Folder for the certificates of -dev-tls.', { files: true }),
     'dev-no-store-token': bool('Do not write the root token to ~/.vault-token.'),
     'exit-on-core-shutdown': maybeBool('Accepted.'),
-    'log-level': str('trace, debug, info, warn, error or off.'),
-    'log-format': str('standard or json.'),
-    'log-file': str('File or folder to log to.'),
+    'log-level': str('trace, debug, info, warn, error or off.', {
+      choices: [...logLevels, 'off', ...Object.keys(logLevelAliases)],
+    }),
+    'log-format': str('standard or json.', { choices: ['standard', 'json'] }),
+    'log-file': str('File or folder to log to.', { files: true }),
     workers: str('Processes that serve together, or "auto" for one each core; `workers` of the configuration.', {
       example: 'int',
     }),
@@ -103,10 +60,12 @@ or a development server, ready to use, in memory or with a folder that survives 
         'A server needs its configuration.',
         'Give -config=FILE, or -dev to try it out. See docs/configuration.md.',
       )
-    if (dev && workers !== undefined && workers !== 1)
-      throw new UsageError('A development server is one process: -workers does not go with -dev.')
+    if (dev && flags.recovery)
+      throw new UsageError('a development server has no recovery mode: -recovery needs -config')
+    if ((dev || flags.recovery) && workers !== undefined && workers !== 1)
+      throw new UsageError(`-workers does not go with ${dev ? '-dev' : '-recovery'}: that is one process`)
     const logFlags = { level: flags['log-level'], format: flags['log-format'], file: flags['log-file'] }
-    if (!dev) return await serve({ files: flags.config, workers, logFlags, io })
+    if (!dev) return await serve({ files: flags.config, workers, recovery: flags.recovery, logFlags, io })
     const options: DevOptions = {
       folder: flags['dev-data'] || undefined,
       rootTokenId:
@@ -119,156 +78,9 @@ or a development server, ready to use, in memory or with a folder that survives 
       tls: flags['dev-tls'],
       tlsFolder: flags['dev-tls-cert-dir'] || undefined,
     }
-    return await orStartFailed(() => serveDev(options, flags['dev-no-store-token'], logFlags, io))
+    return await serveDev({ dev: options, discardToken: flags['dev-no-store-token'], logFlags, io })
   },
 })
-
-interface LogFlags {
-  readonly level: string
-  readonly format: string
-  readonly file: string
-}
-
-/** What keeps a server from starting, for people: the text and what to do. A bug is thrown again: there the stack says more. */
-function startFailure(error: unknown): Failure {
-  if (!(error instanceof Error) || error instanceof TypeError || error instanceof RangeError) throw error
-  const hint = error instanceof ConfigError ? 'Check it with: coffer operator validate-config FILE' : undefined
-  return { message: error.message, hint: (error as Partial<Failure>).hint ?? hint }
-}
-
-/** Runs a server; what keeps it from starting ends the command with a message instead of a stack. */
-async function orStartFailed(run: () => Promise<number>): Promise<number> {
-  try {
-    return await run()
-  } catch (error) {
-    const { message, hint } = startFailure(error)
-    throw new CliError(1, message, hint)
-  }
-}
-
-interface ServeOptions {
-  readonly files: readonly string[]
-  readonly workers: ReturnType<typeof parseWorkers>
-  readonly logFlags: LogFlags
-  readonly io: CliIo
-}
-
-/** A server from configuration files: one process, the supervisor of several, or one of those. */
-async function serve(options: ServeOptions): Promise<number> {
-  if (isWorker) return await serveAsWorker(options)
-  const { files, workers, logFlags, io } = options
-  const write = (text: string) => void io.stderr.write(text)
-  return await orStartFailed(async () => {
-    const { config, warnings } = await loadConfig(files)
-    for (const problem of warnings) write(`warning: ${printProblem(problem)}\n`)
-    const wanted = workers ?? config.workers
-    const problem = workersProblem(wanted, config.storage)
-    if (problem) throw new UsageError(problem)
-    const count = workerCount(wanted)
-    const log = openLog({ ...logOptions(config, logFlags), shared: count > 1 })
-    if (count > 1) return await supervised(config, count, log, io)
-    const { startServer, sealStand } = await import('./server.ts')
-    const running = await startServer(config, log)
-    io.stdout.write(announce(config, running.http.addresses, await sealStand(running.assembly.lifecycle)))
-    return await untilStopped(running, write)
-  })
-}
-
-async function supervised(config: ServerConfig, count: number, log: Log, io: CliIo): Promise<number> {
-  const inOrder = await runSupervisor({
-    config,
-    count,
-    log,
-    begun(supervisor) {
-      void untilStopped(
-        {
-          stop: async () => supervisor.stop(),
-          kill: () => supervisor.kill(),
-          reload() {
-            log.reopen()
-            supervisor.reload()
-          },
-        },
-        (text) => void io.stderr.write(text),
-      )
-    },
-    serving: ({ addresses, seal }) => void io.stdout.write(announce(config, addresses, seal, count)),
-  })
-  return inOrder ? 0 : 1
-}
-
-async function serveAsWorker({ files, logFlags }: ServeOptions): Promise<number> {
-  const post = await takePost()
-  try {
-    const { config } = await loadConfig(files)
-    const rotatesNot = { rotateBytes: 0, rotateSeconds: 0 }
-    const log = openLog({ ...logOptions(config, logFlags), ...rotatesNot, worker: post.place.number })
-    await (await import('./worker.ts')).runWorker(post, config, log)
-    return 0
-  } catch (error) {
-    await post.failed(startFailure(error))
-    return 1
-  }
-}
-
-async function serveDev(options: DevOptions, discardToken: boolean, logFlags: LogFlags, io: CliIo): Promise<number> {
-  const certificates = options.tls
-    ? await (await import('./dev-tls.ts')).devCertificates(options.tlsFolder, options.listenAddress)
-    : undefined
-  const { config, warnings } = parseConfig(devConfig(options, certificates), 'development')
-  for (const problem of warnings) io.stderr.write(`warning: ${printProblem(problem)}\n`)
-  const { startServer } = await import('./server.ts')
-  let token = ''
-  const running = await startServer(config, openLog(logOptions(config, logFlags)), async (assembly) => {
-    token = await devRootToken(assembly, options)
-  })
-  if (!discardToken && options.folder === undefined) writeFileSync(tokenFile(), token, { mode: 0o600 })
-  io.stdout.write(announceDev(running, options, token, certificates?.ca))
-  return await untilStopped(running, (text) => void io.stderr.write(text))
-}
-
-const nextSteps: Readonly<Record<Serving['seal'], string>> = {
-  unsealed: 'unsealed',
-  sealed: 'sealed: unseal it with "coffer operator unseal"',
-  'not initialised': 'not initialised: do that with "coffer operator init"',
-}
-
-const announce = (
-  config: ServerConfig,
-  addresses: readonly BoundAddress[],
-  seal: Serving['seal'],
-  workers = 1,
-): string =>
-  [
-    versionLine,
-    ...addresses.map(({ type, address }) => `  listening on ${type} ${address}`),
-    `  storage ${config.storage?.type ?? 'inmem'}${config.storage?.file ? ` at ${config.storage.file}` : ''}`,
-    ...(workers > 1 ? [`  ${workers} workers`] : []),
-    `  ${nextSteps[seal]}`,
-    '',
-  ].join('\n')
-
-function announceDev(running: RunningServer, options: DevOptions, token: string, ca: string | undefined): string {
-  const where = options.folder
-    ? `${path.resolve(options.folder)} (kept; the root token is in the file root-token there, readable by you alone)`
-    : 'in memory, gone when the server stops'
-  const program = path.relative(process.cwd(), path.resolve(import.meta.dirname, '../bin/coffer'))
-  return `${versionLine}, development server
-
-  Address:    ${running.url}
-  Root token: ${token}
-  Data:       ${where}${ca ? `\n  CA:         ${ca}` : ''}
-
-  In another terminal:
-
-    export VAULT_ADDR=${running.url}${ca ? `\n    export VAULT_CACERT=${ca}` : ''}
-    export VAULT_TOKEN=${token}
-    ${program || 'coffer'} kv put secret/hello password=s3cret
-
-  Stop it with Ctrl-C. It is for development: use "coffer server -config=FILE" for anything else.
-
-`
-}
 
 const validate = command({
   words: ['operator', 'validate-config'],
@@ -298,7 +110,7 @@ function describedMounts(engines: readonly Engine[]): DescribedMount[] {
 
 /** The OpenAPI document of all there is, from a core that never serves. */
 async function openApiText(): Promise<string> {
-  const { config } = parseConfig('storage "inmem" {}', 'generate')
+  const { config } = parseConfig('storage "inmem" {}\nraw_storage_endpoint = true', 'generate')
   const { assembleServer } = await import('./server.ts')
   const { assembly, close } = await assembleServer(config, openLog({ level: 'off', format: 'json' }))
   const document = openApiFor(describedMounts(assembly.engines), { version: config.apiVersion })

@@ -1,6 +1,6 @@
 // The composition root of a server process: configuration -> storage -> core -> listeners, and the signals. The only file that sees all rooms.
 import { createHash } from 'node:crypto'
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import path from 'node:path'
 import { type Assembly, assemble } from './assembly.ts'
@@ -9,17 +9,18 @@ import type { Lifecycle } from './barrier/lifecycle.ts'
 import type { Peers } from './barrier/peers.ts'
 import { readStaticKeys, type StaticKey } from './barrier/slots.ts'
 import { cofferVersion } from './cli/version.ts'
-import type { ListenerSettings, SealSettings, ServerConfig } from './config/server-config.ts'
+import type { ListenerSettings, PostgresSettings, SealSettings, ServerConfig } from './config/server-config.ts'
 import type { Handler } from './core/exchange.ts'
 import type { ListenerConfig } from './http/limits.ts'
 import { type HttpServer, startListeners } from './http/listener.ts'
 import type { Log } from './log.ts'
+import { recoveryServer } from './recovery.ts'
 import { memoryStorage } from './storage/memory.ts'
 import { sqliteStorage } from './storage/sqlite.ts'
 import type { Storage } from './storage/storage.ts'
+import type { ServerFacts } from './system/system.ts'
 
 export interface RunningServer {
-  readonly assembly: Assembly
   readonly http: HttpServer
   /** Address for people: the first listener's. */
   readonly url: string
@@ -39,10 +40,30 @@ export interface Siblings {
 /** Milliseconds that requests under way are given at stop. */
 const graceMs = 10_000
 
-const openStorage = async (config: ServerConfig): Promise<Storage> => {
+const openStorage = async (config: ServerConfig, log: Log): Promise<Storage> => {
+  if (config.storage?.type === 'postgresql') return await openPostgres(config.storage.postgres, log)
   if (!config.storage || config.storage.type === 'inmem' || !config.storage.file) return memoryStorage()
   mkdirSync(path.dirname(path.resolve(config.storage.file)), { recursive: true, mode: 0o700 })
   return await sqliteStorage({ path: config.storage.file })
+}
+
+const openPostgres = async (settings: PostgresSettings, log: Log): Promise<Storage> => {
+  // Only servers that need the driver load it.
+  const { postgresStorage } = await import('./storage/postgres.ts')
+  const ms = (seconds: number): number => Math.ceil(seconds * 1000)
+  return await postgresStorage({
+    url: settings.url.reveal(),
+    password: { file: settings.passwordFile, env: settings.passwordEnv },
+    schema: settings.schema,
+    create: settings.create,
+    connectionsMax: settings.maxParallel,
+    idleMax: settings.maxIdle,
+    connectTimeoutMs: settings.connectTimeoutSeconds === undefined ? undefined : ms(settings.connectTimeoutSeconds),
+    statementTimeoutMs: ms(settings.statementTimeoutSeconds),
+    lockTimeoutMs: ms(settings.lockTimeoutSeconds),
+    waitMs: ms(settings.failoverTimeoutSeconds),
+    onTrouble: (message) => log.warn({ storage: 'postgresql' }, message),
+  })
 }
 
 const staticKeysOf = (seals: readonly SealSettings[]): StaticKey[] =>
@@ -71,6 +92,15 @@ const declaredDevices = (config: ServerConfig): DeviceConfig[] =>
     salt: '',
     declared: true,
   }))
+
+const factsOf = (config: ServerConfig): ServerFacts => ({
+  apiVersion: config.apiVersion,
+  cofferVersion,
+  clusterName: config.clusterName,
+  hostname: hostname(),
+  apiAddress: config.apiAddr,
+  clusterAddress: config.clusterAddr,
+})
 
 /** What the whole server says goes for listeners that say nothing themselves. */
 const listenerOf = (config: ServerConfig, listener: ListenerSettings): ListenerConfig => ({
@@ -127,18 +157,38 @@ export async function startServer(
   log: Log,
   prepare?: (assembly: Assembly) => Promise<void>,
   siblings?: Siblings,
-): Promise<RunningServer> {
-  const { assembly, storage, close } = await assembleServer(config, log, siblings?.peers)
+): Promise<RunningServer & { readonly assembly: Assembly }> {
+  const { assembly, close } = await assembleServer(config, log, siblings?.peers)
   try {
     siblings?.meet(assembly.lifecycle)
     await assembly.lifecycle.autoUnseal()
     await prepare?.(assembly)
-    const listeners = config.listeners.map((listener) => listenerOf(config, listener))
-    const http = await startListeners(listeners, logged(assembly.handler, log, config.logRequestsLevel), {
-      log,
-      shared: siblings !== undefined,
-    })
-    return running(config, log, storage, assembly, http)
+    return { assembly, ...(await serving(config, log, { ...assembly, close }, siblings !== undefined)) }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+/** Starts a server in recovery mode; rejects when there is no initialised store to recover, leaving nothing behind. */
+export async function startRecoveryServer(config: ServerConfig, log: Log): Promise<RunningServer> {
+  const { file } = config.storage ?? {}
+  if (!file) throw new Error('recovery mode needs a store that lasts: the configuration names none')
+  if (!existsSync(file)) throw new Error(`there is no store at ${file}: nothing to recover`)
+  const storage = await openStorage(config, log)
+  const { recovery, handler } = recoveryServer({
+    storage,
+    staticKeys: staticKeysOf(config.seals),
+    facts: factsOf(config),
+    log,
+  })
+  const close = async () => {
+    await recovery.close()
+    await storage.close()
+  }
+  try {
+    if (!(await recovery.initialized())) throw new Error(`the store at ${file} is not initialised: nothing to recover`)
+    return await serving(config, log, { handler, close, reopenAudit: async () => undefined })
   } catch (error) {
     await close()
     throw error
@@ -154,9 +204,9 @@ export async function assembleServer(
   config: ServerConfig,
   log: Log,
   peers?: Peers,
-): Promise<{ assembly: Assembly; storage: Storage; close(): Promise<void> }> {
+): Promise<{ assembly: Assembly; close(): Promise<void> }> {
   const staticKeys = staticKeysOf(config.seals)
-  const storage = await openStorage(config)
+  const storage = await openStorage(config, log)
   const assembly = assemble({
     storage,
     staticKeys,
@@ -167,18 +217,11 @@ export async function assembleServer(
     declaredDevices: declaredDevices(config),
     allowApiAudit: config.unsafeAllowApiAuditCreation,
     allowAuditPrefix: config.allowAuditLogPrefixing,
-    facts: {
-      apiVersion: config.apiVersion,
-      cofferVersion,
-      clusterName: config.clusterName,
-      hostname: hostname(),
-      apiAddress: config.apiAddr,
-      clusterAddress: config.clusterAddr,
-    },
+    rawStorage: config.rawStorageEndpoint,
+    facts: factsOf(config),
   })
   return {
     assembly,
-    storage,
     async close() {
       await assembly.close()
       await storage.close()
@@ -186,28 +229,30 @@ export async function assembleServer(
   }
 }
 
-function running(
-  config: ServerConfig,
-  log: Log,
-  storage: Storage,
-  assembly: Assembly,
-  http: HttpServer,
-): RunningServer {
+/** What answers, and how it is ended. */
+interface Served {
+  readonly handler: Handler
+  reopenAudit(): Promise<void>
+  close(): Promise<void>
+}
+
+/** Opens the listeners; `shared` with other processes. */
+async function serving(config: ServerConfig, log: Log, served: Served, shared = false): Promise<RunningServer> {
+  const listeners = config.listeners.map((listener) => listenerOf(config, listener))
+  const http = await startListeners(listeners, logged(served.handler, log, config.logRequestsLevel), { log, shared })
   if (config.pidFile) writeFileSync(config.pidFile, `${process.pid}\n`, { mode: 0o644 })
   let stopping: Promise<void> | undefined
   const stop = async (): Promise<void> => {
     await http.close(graceMs)
-    await assembly.close()
-    await storage.close()
+    await served.close()
     if (config.pidFile) rmSync(config.pidFile, { force: true })
   }
   return {
-    assembly,
     http,
     url: urlOf(config, http),
     async reload() {
       log.reopen()
-      await assembly.reopenAudit()
+      await served.reopenAudit()
       await http
         .reload()
         .catch((error: unknown) => log.error({ error: String(error) }, 'certificates were not reloaded'))

@@ -31,7 +31,7 @@ export async function runWorker(post: WorkerPost, config: ServerConfig, log: Log
   // Told to stop before it served: whoever called ends the process.
   if (!started) return
   running = started
-  post.serving({ addresses: running.http.addresses, seal: await sealStand(running.assembly.lifecycle) })
+  post.serving({ addresses: running.http.addresses, seal: await sealStand(started.assembly.lifecycle) })
   await post.stop
   await running.stop()
 }

@@ -7,7 +7,7 @@ import type { AuditAnchors } from './chain.ts'
 import type { AuditEvent } from './event.ts'
 import { type Formatter, formatter } from './format.ts'
 import type { AuditLimits, AuditLogger } from './limits.ts'
-import type { DeviceConfig, DeviceSettings } from './options.ts'
+import { type DeviceConfig, type DeviceSettings, placeOf } from './options.ts'
 import { EntryQueue } from './queue.ts'
 import type { AuditSigner } from './signer.ts'
 import { reason, type Sink } from './sinks/sink.ts'
@@ -67,10 +67,12 @@ export class Device {
     this.#sink = sink
     this.#ports = ports
     this.#queue = new EntryQueue(limits.queueEntriesMax, limits.queueCharsMax)
-    this.#keeper = anchorKeeper(config.accessor, sink, ports)
     const { accessor: device } = config
+    const { prefix } = settings
+    const place = placeOf(settings.target)
+    this.#keeper = anchorKeeper({ device, place }, sink, ports)
     const keep = this.#keeper.keep
-    this.#writer = chainWriter(sink, { device, prefix: settings.prefix, now, signer, limits, keep })
+    this.#writer = chainWriter(sink, { device, place, prefix, now, signer, limits, keep })
     this.#timer = setInterval(() => this.#tick(), limits.checkpointMs).unref()
   }
 

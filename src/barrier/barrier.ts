@@ -5,6 +5,7 @@ import {
   type ListOptions,
   type Mark,
   type Reader,
+  type Soon,
   type Storage,
   ValueTooLarge,
   valueBytesMax,
@@ -95,7 +96,7 @@ class BarrierTransaction implements BarrierWriter {
     return source
   }
 
-  #open(source: KeySource, entry: Entry): Entry | Promise<Entry> {
+  #open(source: KeySource, entry: Entry): Soon<Entry> {
     const value = this.#keys(source).decrypt(entry.key, entry.value)
     if (value === undefined) return this.#openRefreshed(source, entry)
     return { key: entry.key, value, version: entry.version }
@@ -126,11 +127,18 @@ class BarrierTransaction implements BarrierWriter {
     this.#opened.delete(key)
   }
 
-  async get(key: string): Promise<Entry | undefined> {
+  get(key: string): Soon<Entry | undefined> {
     const source = this.#sourceOf(key)
     if (this.#known(key)) return this.#opened.get(key)
-    const entry = await this.#tx.get(key)
-    return this.#keep(key, entry && (await this.#open(source, entry)))
+    const found = this.#tx.get(key)
+    return found instanceof Promise
+      ? found.then((entry) => this.#openAndKeep(source, key, entry))
+      : this.#openAndKeep(source, key, found)
+  }
+
+  #openAndKeep(source: KeySource, key: string, entry: Entry | undefined): Soon<Entry | undefined> {
+    const opened = entry && this.#open(source, entry)
+    return opened instanceof Promise ? opened.then((clear) => this.#keep(key, clear)) : this.#keep(key, opened)
   }
 
   async getMany(keys: readonly string[]): Promise<(Entry | undefined)[]> {
@@ -277,11 +285,11 @@ export function createBarrier(storage: Storage, root: KeySource): Barrier {
     get sealed() {
       return root.keyring === undefined
     },
-    async view<T>(fn: (tx: Reader) => Promise<T>): Promise<T> {
+    async view<T>(fn: (tx: Reader) => Soon<T>): Promise<T> {
       if (!root.keyring) throw new Sealed()
       return storage.view((tx) => fn(new BarrierTransaction(tx as Writer, sources)))
     },
-    async update<T>(fn: (tx: Writer) => Promise<T>): Promise<T> {
+    async update<T>(fn: (tx: Writer) => Soon<T>): Promise<T> {
       if (!root.keyring) throw new Sealed()
       return storage.update(async (tx) => {
         const writer = new BarrierTransaction(tx, sources)

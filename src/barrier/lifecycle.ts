@@ -3,19 +3,20 @@
 import type { KeyObject } from 'node:crypto'
 import { invalid } from '../sdk/errors.ts'
 import type { Storage, Writer } from '../storage/storage.ts'
-import { authorityOf, unsealsItself } from './authority.ts'
 import { type Barrier, clearPrefix, createBarrier } from './barrier.ts'
 import { Sealed } from './errors.ts'
-import { createGenerateRoot, type GenerateRoot } from './generate-root.ts'
+import { createGenerateRoot } from './generate-root.ts'
 import { type InitResult, type InitWanted, initializeStore } from './init.ts'
 import { intervalSecondsMin, maxOperationsMax, maxOperationsMin, type RotateConfig } from './keyring.ts'
 import { createNamespaceSeals, type NamespaceSeals } from './namespace-seal.ts'
 import { type Peers, type SealState, type SharedSeal, sealTogether, stateOf, takeOver, together } from './peers.ts'
 import { createRekey, type Rekey } from './rekey.ts'
 import { type KeyStatus, SealScope } from './scope.ts'
+import { readSealStatus, type SealStatus } from './seal-status.ts'
 import { decodeShare, ShareProgress } from './shares.ts'
 import { createSlotList, type SlotList } from './slot-list.ts'
 import type { StaticKey } from './slots.ts'
+import type { TokenAttempts } from './token-attempt.ts'
 import { openByStatic, readSeal, rewrapStatic, unsealByShares, unsealByStatic } from './unseal.ts'
 
 /** How often an unsealed process looks after its keys by itself. */
@@ -47,22 +48,6 @@ export interface LifecycleOptions {
   /** Other processes of the machine that seal and unseal together with this one. */
   readonly peers?: Peers | undefined
   readonly now?: () => number
-}
-
-/** The seal as `sys/seal-status` tells it. */
-export interface SealStatus {
-  readonly type: 'shamir' | 'static'
-  readonly initialized: boolean
-  readonly sealed: boolean
-  /** Threshold and number of the shares that count (recovery keys where the store unseals itself); 0 before init. */
-  readonly t: number
-  readonly n: number
-  readonly progress: number
-  readonly nonce: string
-  /** Recovery keys stand in for unseal keys. */
-  readonly recoverySeal: boolean
-  /** Names the store for ever; "" before init. */
-  readonly storeId: string
 }
 
 export interface Lifecycle {
@@ -97,7 +82,7 @@ export interface Lifecycle {
   /** Sets when terms rotate by themselves; 400 outside Vault's limits. */
   setRotateConfig(change: Partial<RotateConfig>): Promise<void>
   readonly rekey: Rekey
-  readonly generateRoot: GenerateRoot
+  readonly generateRoot: TokenAttempts
   readonly slots: SlotList
   readonly namespaces: NamespaceSeals
   /** Does what the clock asks for (also done every minute while unsealed). */
@@ -200,22 +185,7 @@ export function createLifecycle({ storage, staticKeys, ports, peers, now = Date.
     await scope.tick().catch(unlessSealed)
     if (scope.keyring) await namespaces.refresh()
   }
-  const status = async (): Promise<SealStatus> => {
-    const stored = await readSeal(scope)
-    const authority = stored && authorityOf(stored.slots)
-    const type = stored?.slots.type ?? (staticKeys.length > 0 ? 'static' : 'shamir')
-    return {
-      type,
-      initialized: stored !== undefined,
-      sealed: scope.keyring === undefined,
-      t: authority?.threshold ?? 0,
-      n: authority?.shares ?? 0,
-      progress: progress.parts.length,
-      nonce: progress.nonce,
-      recoverySeal: stored ? unsealsItself(stored.slots) : type === 'static',
-      storeId: stored?.slots.storeId ?? '',
-    }
-  }
+  const status = (): Promise<SealStatus> => readSealStatus(scope, staticKeys, progress)
   const initialize = async (wanted: InitWanted): Promise<InitResult> => {
     const current = staticKeys.find((key) => key.current)
     const result = await initializeStore(scope, current, wanted, (tx) => ports.createRootToken(tx, 'init'))

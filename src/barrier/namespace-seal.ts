@@ -75,9 +75,9 @@ const firstBlock = 1024
 
 export interface NamespaceSealOptions {
   readonly now: () => number
-  readonly peers: Peers | undefined
+  readonly peers?: Peers | undefined
   /** A peer has sealed or unsealed a namespace, and this process has followed. */
-  onFollow(): void
+  onFollow?(): void
 }
 
 /** The seals of namespaces over a barrier. */
@@ -204,7 +204,7 @@ export function createNamespaceSeals(barrier: Barrier, { now, peers, onFollow }:
       await takeOver({ namespace: state.namespace, scope, progress }, state, steps).catch((error: unknown) => {
         if (!(error instanceof AuthenticationFailed)) throw error
       })
-      onFollow()
+      onFollow?.()
     },
 
     shared: () =>

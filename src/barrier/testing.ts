@@ -3,7 +3,7 @@ import { Buffer } from 'node:buffer'
 import { createSecretKey, randomBytes } from 'node:crypto'
 import { encodeRecord } from '../storage/collection.ts'
 import { memoryStorage } from '../storage/memory.ts'
-import { OutcomeUnknown, type Storage, type Writer } from '../storage/storage.ts'
+import { OutcomeUnknown, type Soon, type Storage, type Writer } from '../storage/storage.ts'
 import type { InitResult, InitWanted } from './init.ts'
 import { createLifecycle, type Lifecycle, type LifecyclePorts } from './lifecycle.ts'
 import type { Peers } from './peers.ts'
@@ -99,8 +99,10 @@ export class Injected extends Error {}
 export function failing(storage: Storage, lost = false) {
   const state = { at: Number.POSITIVE_INFINITY, calls: 0 }
   const strike = (): boolean => ++state.calls === state.at
-  const count = <T>(read: () => Promise<T>): Promise<T> =>
-    strike() ? Promise.reject(new Injected('injected')) : read()
+  const count = async <T>(read: () => Soon<T>): Promise<T> => {
+    if (strike()) throw new Injected('injected')
+    return read()
+  }
   const wrap = (tx: Writer): Writer => ({
     get attempt() {
       return tx.attempt

@@ -1,5 +1,7 @@
 // The command line: finds the command in the table, parses flags, runs it, turns what went wrong into a message and an exit
 // code. It knows no server; commands that start one are handed in.
+
+import { variable, variableName } from '../lib/environment.ts'
 import { type Client, makeClient } from './client.ts'
 import type { Command, Context } from './command.ts'
 import { auditCommands } from './commands/audit.ts'
@@ -21,7 +23,6 @@ import { slotCommands } from './commands/slots.ts'
 import { statusCommands } from './commands/status.ts'
 import { tokenCommands } from './commands/token.ts'
 import { parseData } from './data.ts'
-import { variable, variableName } from './environment.ts'
 import { AnswerError, CliError, ConnectError, Preview, UsageError } from './errors.ts'
 import { findFlag, type Parsed, parseBool, parseFlags, splitFlag } from './flags.ts'
 import { anywhereFlags, type GlobalFlags, globalFlags } from './globals.ts'
@@ -31,7 +32,7 @@ import { type Format, makeUi, type Ui } from './render.ts'
 import { settingsOf } from './settings.ts'
 import { readToken } from './token-file.ts'
 import { childrenOf, findCommand, flagsOf, knownPrefix, suggestions } from './tree.ts'
-import { versionLine } from './version.ts'
+import { apiVersionLine } from './version.ts'
 
 export { type ArgsSpec, type Command, type CommandSpec, type Context, command, noArgs, oneArg } from './command.ts'
 export { CliError, UsageError } from './errors.ts'
@@ -232,7 +233,7 @@ export async function runCli(argv: readonly string[], io: CliIo, extra: readonly
   const commands = [...clientCommands.filter((command) => !taken.has(command.words.join(' '))), ...extra]
   const [first] = argv
   if (argv.length === 1 && versionWords.includes(first ?? '')) {
-    io.stdout.write(`${versionLine}\n`)
+    io.stdout.write(`${apiVersionLine}\n`)
     return 0
   }
   if (first === '-autocomplete-install' || first === '-autocomplete-uninstall') {

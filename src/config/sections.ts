@@ -22,6 +22,14 @@ const noNodes = 'nodes of Coffer do not talk to each other'
 const noPlugins = 'Coffer runs no external plugins'
 const days32 = 2_764_800
 
+/** Levels of the log, and what else they are called. */
+export const logLevels = ['trace', 'debug', 'info', 'warn', 'error'] as const
+export const logLevelAliases: Readonly<Record<string, (typeof logLevels)[number]>> = {
+  warning: 'warn',
+  err: 'error',
+  notice: 'info',
+}
+
 /** Keys at the top of the file, besides the stanzas. */
 export const serverSection = section({
   title: 'Top level',
@@ -36,11 +44,7 @@ export const serverSection = section({
       'made at initialization',
     ),
     ui: bool('ui', 'Accepted; there is no web interface yet.', false),
-    logLevel: choice('log_level', ['trace', 'debug', 'info', 'warn', 'error'], 'Least level that is logged.', 'info', {
-      warning: 'warn',
-      err: 'error',
-      notice: 'info',
-    }),
+    logLevel: choice('log_level', logLevels, 'Least level that is logged.', 'info', logLevelAliases),
     logFormat: choice('log_format', ['standard', 'json'], 'How log lines are printed.', 'standard'),
     logFile: text('log_file', 'File to log to as well; a folder gets `coffer.log`.', ''),
     logRotateBytes: whole('log_rotate_bytes', 'Size at which the log file is rotated; 0 is never.', 0),
@@ -82,7 +86,11 @@ export const serverSection = section({
       'File that holds the process id (of the supervisor, with `workers`) while the server runs.',
       '',
     ),
-    rawStorageEndpoint: bool('raw_storage_endpoint', 'Accepted; `sys/raw` is not served yet.', false),
+    rawStorageEndpoint: bool(
+      'raw_storage_endpoint',
+      'Serve `sys/raw`, which reads and writes what is stored below everything; it needs `sudo`. For repairs only.',
+      false,
+    ),
     introspectionEndpoint: bool('introspection_endpoint', 'Accepted; `sys/internal/inspect` is not served yet.', false),
     enableResponseHeaderHostname: bool('enable_response_header_hostname', 'Send `X-Vault-Hostname`.', false),
     enableResponseHeaderRaftNodeId: bool('enable_response_header_raft_node_id', 'Accepted; there is no raft.', false),
@@ -332,6 +340,44 @@ export const storageSection = section({
   },
 })
 
+/** `storage "postgresql" {}`. */
+export const postgresSection = section({
+  title: '`storage "postgresql"`',
+  help: 'One PostgreSQL (15 or later) for any number of servers, see [storage](storage.md#postgresql). The variables `COFFER_PG_CONNECTION_URL`, `BAO_PG_CONNECTION_URL` and `VAULT_PG_CONNECTION_URL` come before `connection_url`.',
+  keys: {
+    connectionUrl: secret(
+      'connection_url',
+      '`postgres://USER@HOST:PORT,HOST:PORT/DATABASE?sslmode=verify-full&sslrootcert=FILE`, or `host=… user=… dbname=…`. Required, here or in the environment.',
+    ),
+    passwordFile: text('password_file', 'File with the password; read for each new connection.', ''),
+    passwordEnv: text('password_env', 'Environment variable with the password.', ''),
+    schema: text('schema', 'Schema of the tables.', 'coffer'),
+    maxParallel: whole('max_parallel', 'Connections of one server at most.', 10, 2),
+    maxIdle: whole('max_idle_connections', 'Connections kept while nothing is to be done.', undefined, 0, 'all'),
+    connectTimeoutSeconds: duration('connect_timeout', 'Time to connect to one host.', undefined, '5s'),
+    statementTimeoutSeconds: duration('statement_timeout', 'Time one statement may take.', 30, '30s'),
+    lockTimeoutSeconds: duration('lock_timeout', 'Time a commit waits for those of other servers.', 10, '10s'),
+    failoverTimeoutSeconds: duration(
+      'failover_timeout',
+      'Time a request waits for a connection, while the database fails over for instance; longer, it is refused.',
+      20,
+      '20s',
+    ),
+    skipCreateTable: bool('skip_create_table', 'Never make the schema: it must be there.', false),
+    redirectAddr: storageSection.keys.redirectAddr,
+    advertiseAddr: storageSection.keys.advertiseAddr,
+    clusterAddr: storageSection.keys.clusterAddr,
+    disableClustering: storageSection.keys.disableClustering,
+  },
+  ignored: {
+    table: 'Coffer has tables of its own; "schema" says where',
+    ha_enabled: 'all nodes of Coffer are equal',
+    ha_table: 'all nodes of Coffer are equal',
+    transaction_max_parallel: 'transactions hold no connection; see max_parallel',
+    max_connect_retries: 'see failover_timeout',
+  },
+})
+
 /** `seal "static" {}` and `seal "shamir" {}`. */
 export const sealSection = section({
   title: '`seal "static"` and `seal "shamir"`',
@@ -458,6 +504,7 @@ export const sections: readonly Section[] = [
   listenerTelemetrySection,
   listenerProfilingSection,
   storageSection,
+  postgresSection,
   sealSection,
   auditSection,
   telemetrySection,

@@ -6,7 +6,7 @@ import { type Engine, mountPrefix } from '../sdk/engine.ts'
 import { ApiError, invalid } from '../sdk/errors.ts'
 import { collection } from '../storage/collection.ts'
 import { ScopedTransaction } from '../storage/scoped.ts'
-import type { Reader, Writer } from '../storage/storage.ts'
+import type { Reader, Soon, Writer } from '../storage/storage.ts'
 import type { CleanupQueue } from './cleanup.ts'
 import { moveEpoch } from './epoch.ts'
 import { mountRecords, type Tables } from './tables.ts'
@@ -47,7 +47,7 @@ export interface Mounts {
   disable(context: WriteContext, namespace: Namespace, kind: 'secret' | 'auth', path: string): Promise<void>
   /** Writes the mounts that every namespace has. */
   putBuiltin(tx: Writer, namespaceUuid: string, now: number): void
-  topology(tx: Reader): Promise<Topology>
+  topology(tx: Reader): Soon<Topology>
 }
 
 export interface MountChange {

@@ -2,7 +2,7 @@
 // A cached topology is used only with its epoch expected in the caller's transaction.
 import type { Engine } from '../sdk/engine.ts'
 import { collection } from '../storage/collection.ts'
-import type { Reader } from '../storage/storage.ts'
+import type { Reader, Soon } from '../storage/storage.ts'
 import { epochKey, epochOf } from './epoch.ts'
 import { loadSettings } from './settings.ts'
 import {
@@ -41,7 +41,7 @@ export interface TablesOptions {
 
 export interface Tables {
   /** The topology as this transaction may see it. */
-  current(tx: Reader): Promise<Topology>
+  current(tx: Reader): Soon<Topology>
   /** The newest topology this process has seen; undefined before the first. */
   readonly latest: Topology | undefined
   /** Forgets everything: at seal. */
@@ -139,6 +139,27 @@ export function coreTables(options: TablesOptions): Tables {
     }
   }
 
+  /** Reads the epoch, and the tables when they are others than those known. */
+  const read = async (tx: Reader): Promise<Topology> => {
+    const entry = await tx.get(epochKey)
+    const version = entry?.version ?? 0
+    if (topology?.epoch === version) return topology
+    const epoch = epochOf(entry)
+    const next =
+      topology && epoch.mounts === mountsCounter
+        ? { ...topology, epoch: version, policyEpoch: epoch.policies }
+        : await load(tx, version, epoch.policies)
+    // Only what one state of the store shows may be kept for others.
+    await tx.verify()
+    if (!topology || version > topology.epoch) {
+      const changed = epoch.mounts !== mountsCounter
+      topology = next
+      mountsCounter = epoch.mounts
+      if (changed) await options.loaded(next)
+    }
+    return next
+  }
+
   return {
     lifetimes,
     get latest() {
@@ -149,28 +170,10 @@ export function coreTables(options: TablesOptions): Tables {
       mountsCounter = -1
       statesByMount = new Map()
     },
-    async current(tx) {
-      if (topology && tx.attempt === 0) {
-        tx.expect(epochKey, topology.epoch)
-        return topology
-      }
-      const entry = await tx.get(epochKey)
-      const version = entry?.version ?? 0
-      if (topology?.epoch === version) return topology
-      const epoch = epochOf(entry)
-      const next =
-        topology && epoch.mounts === mountsCounter
-          ? { ...topology, epoch: version, policyEpoch: epoch.policies }
-          : await load(tx, version, epoch.policies)
-      // Only what one state of the store shows may be kept for others.
-      await tx.verify()
-      if (!topology || version > topology.epoch) {
-        const changed = epoch.mounts !== mountsCounter
-        topology = next
-        mountsCounter = epoch.mounts
-        if (changed) await options.loaded(next)
-      }
-      return next
+    current(tx) {
+      if (!topology || tx.attempt > 0) return read(tx)
+      tx.expect(epochKey, topology.epoch)
+      return topology
     },
   }
 }

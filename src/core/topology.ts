@@ -118,7 +118,10 @@ export const parentPath = (path: string): string | undefined =>
   path === '' ? undefined : path.slice(0, path.lastIndexOf('/', path.length - 2) + 1)
 
 /** The namespace whose own keys a namespace is under: itself, or the nearest above that has a seal of its own; undefined: the store's. */
-export function sealAbove(topology: Pick<Topology, 'namespaces'>, path: string): NamespaceRecord | undefined {
+export function sealAbove(
+  topology: { readonly namespaces: ReadonlyMap<string, Pick<Namespace, 'record'>> },
+  path: string,
+): NamespaceRecord | undefined {
   for (let at: string | undefined = path; at !== undefined; at = parentPath(at)) {
     const record = topology.namespaces.get(at)?.record
     if (record?.ownSeal) return record

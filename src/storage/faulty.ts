@@ -1,6 +1,6 @@
 // A store that fails on purpose, around a real one: to show that a failure at any call leaves no half write behind.
 // For tests of any room; it holds nothing itself.
-import { OutcomeUnknown, type Reader, type Storage, StorageError, type Writer } from './storage.ts'
+import { OutcomeUnknown, type Reader, type Soon, type Storage, StorageError, type Writer } from './storage.ts'
 
 /**
  * Where a failure can strike: the readings; `commit`, when the function has ended and nothing is written yet; and
@@ -69,7 +69,7 @@ function ruleOf(failAt: number | ((call: FaultCall) => boolean) | undefined): (c
 }
 
 function faultyReader(tx: Reader, step: (point: FaultPoint) => void): Reader {
-  const at = async <T>(point: FaultPoint, read: () => Promise<T>): Promise<T> => {
+  const at = async <T>(point: FaultPoint, read: () => Soon<T>): Promise<T> => {
     step(point)
     return read()
   }

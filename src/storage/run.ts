@@ -1,6 +1,6 @@
 // Runs transactions: again while what they read does not hold, and none any more once the store closes.
 import { setTimeout as pause } from 'node:timers/promises'
-import { type Storage, StorageClosed, TooMuchContention } from './storage.ts'
+import { type Soon, type Storage, StorageClosed, TooMuchContention } from './storage.ts'
 import { type Keeper, type Moment, Transaction } from './transaction.ts'
 
 /** How often a transaction is tried. With the pauses below that is a matter of some ten seconds. */
@@ -19,7 +19,7 @@ export function runner<At extends Moment>(keeper: Keeper<At>, attemptsMax = atte
   const settle = (): void => {
     if (running === 0) draining?.resolve()
   }
-  const run = async <T>(fn: (tx: Transaction<At>) => Promise<T>, writable: boolean): Promise<T> => {
+  const run = async <T>(fn: (tx: Transaction<At>) => Soon<T>, writable: boolean): Promise<T> => {
     if (draining) throw new StorageClosed('the store is closed')
     running++
     try {
@@ -54,7 +54,7 @@ const backOff = (attempt: number): Promise<void> => pause(Math.random() * Math.m
 /** Runs the function once; undefined when what it read did not hold. */
 async function runOnce<T, At extends Moment>(
   keeper: Keeper<At>,
-  fn: (tx: Transaction<At>) => Promise<T>,
+  fn: (tx: Transaction<At>) => Soon<T>,
   tx: Transaction<At>,
 ): Promise<{ readonly result: T } | undefined> {
   let result: T

@@ -3,8 +3,8 @@
 
 /** Bytes a value may have; a longer one is refused with `ValueTooLarge`. */
 export const valueBytesMax = 32 * 1024 * 1024
-/** UTF-8 bytes a key may have. */
-export const keyBytesMax = 4096
+/** UTF-8 bytes a key may have: what PostgreSQL's B-trees hold on a page of theirs, with room to spare. */
+export const keyBytesMax = 2560
 
 /**
  * A stored value. `version` is the store-wide revision of the commit that wrote it: it never repeats for a key, not even after a delete.
@@ -23,6 +23,9 @@ export interface ListOptions {
   readonly limit?: number
 }
 
+/** A value that is there already, or a promise of it: `await` takes both, and what is there costs no turn of the event loop. */
+export type Soon<T> = T | Promise<T>
+
 /**
  * Reads of one transaction. All that is read (keys, absent keys, ranges) is remembered and is proved
  * unchanged before the transaction's function may return its result to the caller.
@@ -30,8 +33,8 @@ export interface ListOptions {
 export interface Reader {
   /** How often the function has run before in this transaction (0 the first time). Above 0 a caller must not trust its caches. */
   readonly attempt: number
-  /** Reads one key. */
-  get(key: string): Promise<Entry | undefined>
+  /** Reads one key. Throws or rejects. */
+  get(key: string): Soon<Entry | undefined>
   /** Reads several keys in one round trip; the answer has the order of the keys. */
   getMany(keys: readonly string[]): Promise<(Entry | undefined)[]>
   /** Names right below the prefix in byte order, folders collapsed to `name/`, as LIST needs. Seeks from folder to folder. */
@@ -68,12 +71,12 @@ export interface Storage {
   /** What kind of store this is, as `storage_type` in seal-status tells it: "inmem", "sqlite", "postgresql". */
   readonly kind: string
   /** Runs a function over one state of the store. It may run several times: it must have no effect outside. */
-  view<T>(fn: (tx: Reader) => Promise<T>): Promise<T>
+  view<T>(fn: (tx: Reader) => Soon<T>): Promise<T>
   /**
    * Runs a function and commits its writes all or nothing; runs it again when what it read has changed. Writing nothing costs no more than `view`.
    * Resolves when the commit is durable. Rejects with what the function threw (nothing is written then), `OutcomeUnknown`, or `StorageClosed`.
    */
-  update<T>(fn: (tx: Writer) => Promise<T>): Promise<T>
+  update<T>(fn: (tx: Writer) => Soon<T>): Promise<T>
   /** Waits for what is under way, then closes. Later calls reject with `StorageClosed`. */
   close(): Promise<void>
 }

@@ -7,6 +7,7 @@ import {
   keyBytesMax,
   type ListOptions,
   type Mark,
+  type Soon,
   StorageError,
   ValueTooLarge,
   valueBytesMax,
@@ -35,15 +36,13 @@ export interface RangeRead extends RangeQuery {
   readonly found: RangeFound
 }
 
-type Soon<T> = T | Promise<T>
-
 /** Reads of the committed state. Every call sees one state; arrays and bytes it gives belong to the caller. */
-export interface Source {
-  get(key: string): Soon<Entry | undefined>
-  getMany(keys: readonly string[]): Soon<(Entry | undefined)[]>
+export interface Source<At extends Moment = Moment> {
+  get(key: string, tx: Transaction<At>): Soon<Entry | undefined>
+  getMany(keys: readonly string[], tx: Transaction<At>): Soon<(Entry | undefined)[]>
   /** Folded names or relative keys, by `kind`. */
-  names(query: RangeQuery): Soon<string[]>
-  entries(query: RangeQuery): Soon<Entry[]>
+  names(query: RangeQuery, tx: Transaction<At>): Soon<string[]>
+  entries(query: RangeQuery, tx: Transaction<At>): Soon<Entry[]>
 }
 
 /** Where the store stood when a transaction began. */
@@ -55,7 +54,7 @@ export interface Moment {
 }
 
 /** What an implementation does for `run.ts`. */
-export interface Keeper<At extends Moment = Moment> extends Source {
+export interface Keeper<At extends Moment = Moment> extends Source<At> {
   begin(): At
   /** Tells whether all that was read and expected holds together at a moment not before this call. */
   prove(tx: Transaction<At>): Soon<boolean>
@@ -113,6 +112,10 @@ export interface Write {
   readonly value: Uint8Array | undefined
 }
 
+// What most transactions never have is made when it is first needed.
+const noWrites: ReadonlyMap<string, Uint8Array | undefined> = new Map()
+const noRanges: readonly RangeRead[] = []
+
 /** One run of a transaction's function: a `Writer` over a `Keeper`, with the record of what it read. */
 export class Transaction<At extends Moment = Moment> implements Writer {
   readonly attempt: number
@@ -121,10 +124,10 @@ export class Transaction<At extends Moment = Moment> implements Writer {
   readonly keys = new Map<string, number>()
   /** Versions the caller says keys have. */
   readonly expected = new Map<string, number>()
-  readonly ranges: RangeRead[] = []
+  ranges: readonly RangeRead[] = noRanges
   /** Latest buffered write of each key. */
-  readonly writes = new Map<string, Uint8Array | undefined>()
-  #log: Write[] = []
+  writes: ReadonlyMap<string, Uint8Array | undefined> = noWrites
+  readonly #log: Write[] = []
   #reads = 0
   #doomed = false
   #ended = false
@@ -148,19 +151,27 @@ export class Transaction<At extends Moment = Moment> implements Writer {
     return this.#reads <= 1 && this.expected.size === 0
   }
 
+  /** True once its function has ended. */
+  get ended(): boolean {
+    return this.#ended
+  }
+
   /** Ends the transaction; a function that keeps it cannot use it any more. */
   end(): void {
     this.#ended = true
   }
 
-  async get(key: string): Promise<Entry | undefined> {
+  get(key: string): Soon<Entry | undefined> {
     this.#check()
-    const own = this.writes.get(key)
-    if (own !== undefined) return { key, value: copyBytes(own), version: pendingVersion }
-    if (this.writes.has(key) || impossible(key)) return undefined
+    if (this.writes.size > 0) {
+      const own = this.writes.get(key)
+      if (own !== undefined) return { key, value: copyBytes(own), version: pendingVersion }
+      if (this.writes.has(key)) return undefined
+    }
+    if (impossible(key)) return undefined
     this.#reads++
-    const found = this.#keeper.get(key)
-    return this.#remember(key, found instanceof Promise ? await found : found)
+    const found = this.#keeper.get(key, this)
+    return found instanceof Promise ? found.then((entry) => this.#remember(key, entry)) : this.#remember(key, found)
   }
 
   async getMany(keys: readonly string[]): Promise<(Entry | undefined)[]> {
@@ -169,7 +180,7 @@ export class Transaction<At extends Moment = Moment> implements Writer {
     const found = new Map<string, Entry | undefined>()
     if (asked.length > 0) {
       this.#reads++
-      const entries = await this.#keeper.getMany(asked)
+      const entries = await this.#keeper.getMany(asked, this)
       for (const [i, key] of asked.entries()) found.set(key, this.#remember(key, entries[i]))
     }
     return keys.map((key) => {
@@ -194,13 +205,12 @@ export class Transaction<At extends Moment = Moment> implements Writer {
     const removals = own.filter((key) => this.writes.get(key) === undefined).length
     this.#reads++
     const asked = { ...query, limit: query.limit + own.length }
-    const entries = await this.#keeper.entries(asked)
+    const entries = await this.#keeper.entries(asked, this)
     const found = {
       names: entries.map(({ key }) => key.slice(prefix.length)),
       versions: entries.map(({ version }) => version),
     }
-    this.#check()
-    this.ranges.push({ ...asked, found })
+    this.#noteRange({ ...asked, found })
     if (own.length === 0) return entries
     const merged = entries.filter(({ key }) => !this.writes.has(key))
     if (own.length > removals) {
@@ -248,14 +258,20 @@ export class Transaction<At extends Moment = Moment> implements Writer {
   rollback(mark: Mark): void {
     this.#checkWritable()
     if (!(mark >= 0 && mark <= this.#log.length)) throw new StorageError('the mark is not of this transaction')
+    if (mark === this.#log.length) return
     this.#log.length = mark
-    this.writes.clear()
-    for (const { key, value } of this.#log) this.writes.set(key, value)
+    this.writes = new Map(this.#log.map(({ key, value }) => [key, value]))
   }
 
   #write(write: Write): void {
     this.#log.push(write)
-    this.writes.set(write.key, write.value)
+    if (this.writes === noWrites) this.writes = new Map()
+    ;(this.writes as Map<string, Uint8Array | undefined>).set(write.key, write.value)
+  }
+
+  #noteRange(range: RangeRead): void {
+    this.#check()
+    this.ranges = [...this.ranges, range]
   }
 
   #check(): void {
@@ -296,9 +312,8 @@ export class Transaction<At extends Moment = Moment> implements Writer {
 
   async #committedNames(query: RangeQuery): Promise<string[]> {
     this.#reads++
-    const names = await this.#keeper.names(query)
-    this.#check()
-    this.ranges.push({ ...query, found: { names, versions: undefined } })
+    const names = await this.#keeper.names(query, this)
+    this.#noteRange({ ...query, found: { names, versions: undefined } })
     return names
   }
 

@@ -16,7 +16,9 @@ import { mountOperations } from './mounts.ts'
 import { namespaceSealOperations } from './namespace-seals.ts'
 import { namespaceOperations } from './namespaces.ts'
 import { type AclOf, capabilityOperations, policyOperations } from './policies.ts'
-import { type SealFacts, sealOperations } from './seal.ts'
+import { rawOperations } from './raw.ts'
+import { sealOperations } from './seal.ts'
+import type { SealFacts } from './seal-status.ts'
 import { toolsOperations } from './tools.ts'
 import { wrappingOperations } from './wrapping.ts'
 
@@ -34,6 +36,8 @@ export interface SystemPorts {
   readonly declaredDevices: readonly DeviceConfig[]
   readonly allowApiAudit: boolean
   readonly allowAuditPrefix: boolean
+  /** Whether `sys/raw` is served. */
+  readonly rawStorage: boolean
   /** The ACL of the caller; undefined without a good token. */
   aclOf(tx: Reader, context: Context): Promise<Acl | undefined>
   auditRoom(): AuditRoom
@@ -73,6 +77,7 @@ export function systemEngine(ports: SystemPorts): Engine {
       }),
       ...internalOperations({ mounts, aclOf: ports.aclOf, version: ports.facts.apiVersion }),
       ...toolsOperations,
+      ...(ports.rawStorage ? rawOperations : []),
     ],
   })
 }
