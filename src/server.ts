@@ -172,9 +172,9 @@ export async function startServer(
 
 /** Starts a server in recovery mode; rejects when there is no initialised store to recover, leaving nothing behind. */
 export async function startRecoveryServer(config: ServerConfig, log: Log): Promise<RunningServer> {
-  const { file } = config.storage ?? {}
-  if (!file) throw new Error('recovery mode needs a store that lasts: the configuration names none')
-  if (!existsSync(file)) throw new Error(`there is no store at ${file}: nothing to recover`)
+  const { type = 'inmem', file } = config.storage ?? {}
+  if (type === 'inmem') throw new Error('recovery mode needs a store that lasts: the configuration names none')
+  if (file && !existsSync(file)) throw new Error(`there is no store at ${file}: nothing to recover`)
   const storage = await openStorage(config, log)
   const { recovery, handler } = recoveryServer({
     storage,
@@ -187,7 +187,7 @@ export async function startRecoveryServer(config: ServerConfig, log: Log): Promi
     await storage.close()
   }
   try {
-    if (!(await recovery.initialized())) throw new Error(`the store at ${file} is not initialised: nothing to recover`)
+    if (!(await recovery.initialized())) throw new Error('the store is not initialised: nothing to recover')
     return await serving(config, log, { handler, close, reopenAudit: async () => undefined })
   } catch (error) {
     await close()
