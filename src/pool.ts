@@ -2,6 +2,7 @@
 // rotation are its own. It loads none of the rooms that serve.
 import { rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
+import type { ConfigText } from './config/load.ts'
 import type { ServerConfig } from './config/server-config.ts'
 import { bind } from './http/bind.ts'
 import type { Log } from './log.ts'
@@ -10,6 +11,7 @@ import { type Supervisor, supervise } from './workers/supervisor.ts'
 
 export interface PoolOptions {
   readonly config: ServerConfig
+  readonly texts: readonly ConfigText[]
   readonly count: number
   readonly log: Log
   /** Called when the first worker is being started: from then on there is something to stop. */
@@ -36,10 +38,10 @@ async function clearAddresses(listeners: ServerConfig['listeners']): Promise<(nu
 }
 
 /** Runs the supervisor of a server until `ended`; rejects with `StartFailed` when a worker cannot start. Resolves with whether all ended in order. */
-export async function runSupervisor({ config, count, log, begun, serving }: PoolOptions): Promise<boolean> {
+export async function runSupervisor({ config, texts, count, log, begun, serving }: PoolOptions): Promise<boolean> {
   const ports = await clearAddresses(config.listeners)
   const strictUmask = config.listeners.some((listener) => listener.type === 'unix' && listener.socketMode)
-  const supervisor = supervise({ count, ports, strictUmask, log })
+  const supervisor = supervise({ place: { count, ports, texts }, strictUmask, log })
   begun(supervisor)
   let inOrder = false
   const looking = setInterval(() => {

@@ -6,14 +6,14 @@ import path from 'node:path'
 import { CliError, type CliIo, UsageError } from './cli/main.ts'
 import { versionLine } from './cli/version.ts'
 import { ConfigError, printProblem } from './config/keys.ts'
-import { loadConfig, parseConfig } from './config/load.ts'
+import { loadConfig, loadTexts, parseConfig } from './config/load.ts'
 import { logLevelAliases } from './config/sections.ts'
 import type { ServerConfig } from './config/server-config.ts'
 import { type Workers, workerCount, workersProblem } from './config/workers.ts'
 import { type DevOptions, devConfig, devRootToken } from './dev.ts'
 import type { BoundAddress } from './http/bind.ts'
-import { type Log, type LogOptions, openLog } from './log.ts'
-import { runSupervisor } from './pool.ts'
+import { type LogOptions, openLog } from './log.ts'
+import { type PoolOptions, runSupervisor } from './pool.ts'
 import type { RunningServer } from './server.ts'
 import type { Failure, Serving } from './workers/protocol.ts'
 import { isWorker, takePost } from './workers/worker.ts'
@@ -101,7 +101,7 @@ export async function serve(options: ServeOptions): Promise<number> {
   const { files, workers, recovery, logFlags, io } = options
   const write = (text: string) => void io.stderr.write(text)
   return await orStartFailed(async () => {
-    const { config, warnings } = await loadConfig(files)
+    const { config, warnings, texts } = await loadConfig(files)
     for (const problem of warnings) write(`warning: ${printProblem(problem)}\n`)
     if (recovery) return await recover(config, logOptions(config, logFlags), io)
     const wanted = workers ?? config.workers
@@ -109,7 +109,7 @@ export async function serve(options: ServeOptions): Promise<number> {
     if (problem) throw new UsageError(problem)
     const count = workerCount(wanted)
     const log = openLog({ ...logOptions(config, logFlags), shared: count > 1 })
-    if (count > 1) return await supervised(config, count, log, io)
+    if (count > 1) return await supervised({ config, texts, count, log }, io)
     const { startServer, sealStand } = await import('./server.ts')
     const running = await startServer(config, log)
     io.stdout.write(announce(config, running.http.addresses, [nextSteps[await sealStand(running.assembly.lifecycle)]]))
@@ -117,11 +117,10 @@ export async function serve(options: ServeOptions): Promise<number> {
   })
 }
 
-async function supervised(config: ServerConfig, count: number, log: Log, io: CliIo): Promise<number> {
+async function supervised(pool: Pick<PoolOptions, 'config' | 'texts' | 'count' | 'log'>, io: CliIo): Promise<number> {
+  const { config, count, log } = pool
   const inOrder = await runSupervisor({
-    config,
-    count,
-    log,
+    ...pool,
     begun(supervisor) {
       void untilStopped(
         {
@@ -141,10 +140,12 @@ async function supervised(config: ServerConfig, count: number, log: Log, io: Cli
   return inOrder ? 0 : 1
 }
 
-async function serveAsWorker({ files, logFlags }: ServeOptions): Promise<number> {
-  const post = await takePost()
+async function serveAsWorker({ logFlags }: ServeOptions): Promise<number> {
+  const post = await takePost().catch(() => undefined)
+  // The supervisor has gone before it said a word.
+  if (!post) return 1
   try {
-    const { config } = await loadConfig(files)
+    const { config } = loadTexts(post.place.texts)
     const rotatesNot = { rotateBytes: 0, rotateSeconds: 0 }
     const log = openLog({ ...logOptions(config, logFlags), ...rotatesNot, worker: post.place.number })
     await (await import('./worker.ts')).runWorker(post, config, log)

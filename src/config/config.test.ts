@@ -488,9 +488,9 @@ test('files and folders: read in order, later ones override keys and add to list
     'extra.hcl',
     'storage "sqlite" { path = "/x.db" }\nuser_lockout "all" { lockout_threshold = 9 }',
   )
-  const { config, warnings, files } = await loadConfig([join(folder, 'a'), extra, base])
+  const { config, warnings, texts } = await loadConfig([join(folder, 'a'), extra, base])
   assert.deepEqual(
-    files.map((name) => name.slice(folder.length + 1)),
+    texts.map(({ file: name }) => name.slice(folder.length + 1)),
     ['a/base.hcl', 'a/more.json', 'extra.hcl'],
   )
   assert.equal(config.ui, false)

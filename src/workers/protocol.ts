@@ -1,5 +1,6 @@
 // What supervisor and worker say to each other. Keys and shares travel as bytes, which both sides zero; nothing of it is logged.
 import type { SealState } from '../barrier/peers.ts'
+import type { ConfigText } from '../config/load.ts'
 import type { BoundAddress } from '../http/bind.ts'
 
 /** What a worker is told first. */
@@ -9,6 +10,8 @@ export interface Place {
   readonly count: number
   /** Ports of the listeners, in their order; a configured port 0 has become a real one. */
   readonly ports: readonly (number | undefined)[]
+  /** The configuration as it was when the supervisor began: a worker that begins later is like the others. */
+  readonly texts: readonly ConfigText[]
 }
 
 /** What a worker says when it serves. */

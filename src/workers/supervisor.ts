@@ -3,12 +3,12 @@
 import cluster, { type Worker } from 'node:cluster'
 import { wipe } from '../barrier/peers.ts'
 import { type Channel, channel, type Wire } from './channel.ts'
-import type { Failure, Serving, SupervisorCalls, WorkerCalls } from './protocol.ts'
+import type { Failure, Place, Serving, SupervisorCalls, WorkerCalls } from './protocol.ts'
 import { type Member, relay } from './relay.ts'
 
 export interface SupervisorOptions {
-  readonly count: number
-  readonly ports: readonly (number | undefined)[]
+  /** What all workers are told. */
+  readonly place: Omit<Place, 'number'>
   /** Sockets are made for their owner alone; workers are not bound by it. */
   readonly strictUmask: boolean
   readonly log: {
@@ -65,12 +65,12 @@ export const restartDelay = (deaths: number): number =>
   deaths <= 1 ? 0 : Math.min(restartMsMax, restartMs * 2 ** Math.min(deaths - 2, 20))
 
 /** Starts the workers of a server: the first one alone, so that what is wrong is told once and a new store is made by one; then all others. */
-export function supervise({ count, ports, strictUmask, log }: SupervisorOptions): Supervisor {
+export function supervise({ place, strictUmask, log }: SupervisorOptions): Supervisor {
   cluster.schedulingPolicy = cluster.SCHED_NONE
   cluster.setupPrimary({ serialization: 'advanced', stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
   const umask = strictUmask ? process.umask(0o177) : undefined
   const seals = relay()
-  const slots: Slot[] = Array.from({ length: count }, (_, index) => ({
+  const slots: Slot[] = Array.from({ length: place.count }, (_, index) => ({
     number: index + 1,
     process: undefined,
     channel: undefined,
@@ -116,7 +116,7 @@ export function supervise({ count, ports, strictUmask, log }: SupervisorOptions)
     slot.servingSince = undefined
     slot.failure = undefined
     const to = channel<WorkerCalls>(worker as Wire, {
-      place: () => ({ number: slot.number, count, ports }),
+      place: () => ({ ...place, number: slot.number }),
       serving: (facts: Serving) => nowServing(slot, facts),
       failed(failure: Failure) {
         slot.failure = failure

@@ -6,11 +6,24 @@ import { createServer } from 'node:net'
 import path from 'node:path'
 import { after, test } from 'node:test'
 import { coffer, freePort, newFolder, type ServerProcess, startDurable, writeConfig } from '../process.ts'
-import { type Ask, alive, allServe, asker, countOf, enough, inRow, many, pidsOf, until, verifyAudit } from './pool.ts'
+import {
+  type Ask,
+  alive,
+  allServe,
+  asker,
+  countOf,
+  enough,
+  inRow,
+  many,
+  pidsOf,
+  removePool,
+  until,
+  verifyAudit,
+} from './pool.ts'
 
 const servers: ServerProcess[] = []
 after(async () => {
-  for (const server of servers) await server.remove()
+  for (const server of servers) await removePool(server)
 })
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
@@ -97,6 +110,8 @@ test('a supervisor that is killed leaves no worker behind, and its port is free'
 test('SIGTERM to one worker is a restart, not an end', async () => {
   const { server, ask } = await audited()
   const pid = pidsOf(server).get(2) as number
+  // What somebody writes for the next start does not concern a worker that takes the place of another.
+  writeFileSync(path.join(server.folder, 'coffer.hcl'), 'half a config {')
   process.kill(pid, 'SIGTERM')
   await until(server, 'a new worker serves', () => pidsOf(server).get(2) !== pid)
   assert.equal(countOf(await inRow(enough, () => ask('GET', 'auth/token/lookup-self')), 200), enough)

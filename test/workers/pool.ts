@@ -38,6 +38,13 @@ export const alive = (pid: number): boolean => {
 export const allServe = (server: ServerProcess, count = 2): Promise<void> =>
   until(server, 'all workers serve', () => server.output().includes(`  ${count} workers\n`))
 
+/** Ends a server in order and removes its folder: workers of a supervisor that is killed would still write there for a moment. */
+export async function removePool(server: ServerProcess): Promise<void> {
+  await server.end('SIGTERM')
+  await until(server, 'all have ended', () => ![...pidsOf(server).values()].some(alive))
+  await server.remove()
+}
+
 /** How many requests each worker has served so far, by its number. */
 export function servedBy(server: ServerProcess): Map<number, number> {
   const counts = new Map<number, number>()

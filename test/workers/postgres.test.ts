@@ -3,14 +3,14 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { postgresMissing, startCluster } from '../postgres.ts'
 import { startDurable } from '../process.ts'
-import { allServe, asker, countOf, enough, many, pidsOf, until } from './pool.ts'
+import { allServe, asker, countOf, enough, many, pidsOf, removePool, until } from './pool.ts'
 
 test('workers over PostgreSQL agree, also after one has died', { skip: postgresMissing() }, async (t) => {
   const cluster = await startCluster()
   t.after(() => cluster.remove())
   const storage = `storage "postgresql" {\n  connection_url = "${await cluster.database()}"\n}`
   const server = await startDurable({ storage, extra: 'workers = 2\n' })
-  t.after(() => server.remove())
+  t.after(() => removePool(server))
   await allServe(server)
   const ask = asker(server)
   assert.equal((await ask('POST', 'sys/mounts/v2', { type: 'kv', options: { version: '2' } })).status, 204)

@@ -3,11 +3,11 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import { freePort, newFolder, type ServerProcess, startDurable, startShamir } from '../process.ts'
-import { type Ask, allServe, asker, countOf, enough, inRow, many, pidsOf, until } from './pool.ts'
+import { type Ask, allServe, asker, countOf, enough, inRow, many, pidsOf, removePool, until } from './pool.ts'
 
 const servers: ServerProcess[] = []
 after(async () => {
-  for (const server of servers) await server.remove()
+  for (const server of servers) await removePool(server)
 })
 
 interface Sealed {

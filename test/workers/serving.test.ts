@@ -12,6 +12,7 @@ import {
   inRow,
   many,
   pidsOf,
+  removePool,
   servedBy,
   tellsWorkers,
 } from './pool.ts'
@@ -29,7 +30,7 @@ before(async () => {
   const policy = 'path "v1/*" { capabilities = ["read"] }'
   assert.equal((await ask('PUT', 'sys/policies/acl/reader', { policy })).status, 204)
 })
-after(() => server.remove())
+after(() => removePool(server))
 
 const token = async (more: object = {}): Promise<string> =>
   (await ask('POST', 'auth/token/create', { policies: ['reader'], ...more })).body.auth.client_token

@@ -18,6 +18,7 @@ import {
   enough,
   inRow,
   pidsOf,
+  removePool,
   servedBy,
   tellsWorkers,
   until,
@@ -67,7 +68,7 @@ audit "file" "file" {
   ask = asker(server)
   assert.equal((await ask('POST', 'sys/mounts/v1', { type: 'kv' })).status, 204)
 })
-after(() => server.remove())
+after(() => removePool(server))
 
 /** The name in the certificate of a new connection. */
 const certificateName = (): Promise<string> =>
@@ -215,7 +216,7 @@ test('a log file is written by all and rotated by one', async (t) => {
   const logs = path.join(place, 'coffer.log')
   const extra = `workers = 2\n${tellsWorkers}log_file = "${logs}"\nlog_rotate_bytes = 20000\n`
   const other = await startDurable({ folder: place, extra })
-  t.after(() => other.remove())
+  t.after(() => removePool(other))
   await allServe(other)
   const askOther = asker(other)
   const files = () => readdirSync(place).filter((name) => /^coffer.*\.log$/.test(name))
