@@ -1,6 +1,6 @@
 // A server of several processes, seen from its supervisor: addresses are looked at before there are workers, process id file and log
 // rotation are its own. It loads none of the rooms that serve.
-import { rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { ConfigText } from './config/load.ts'
 import type { ServerConfig } from './config/server-config.ts'
@@ -37,6 +37,12 @@ async function clearAddresses(listeners: ServerConfig['listeners']): Promise<(nu
   }
 }
 
+function writePid(file: string): void {
+  writeFileSync(file, `${process.pid}\n`)
+  // The supervisor's umask may be that of its sockets.
+  chmodSync(file, 0o644)
+}
+
 /** Runs the supervisor of a server until `ended`; rejects with `StartFailed` when a worker cannot start. Resolves with whether all ended in order. */
 export async function runSupervisor({ config, texts, count, log, begun, serving }: PoolOptions): Promise<boolean> {
   const ports = await clearAddresses(config.listeners)
@@ -49,8 +55,10 @@ export async function runSupervisor({ config, texts, count, log, begun, serving 
   }, logLookMs).unref()
   try {
     const facts = await supervisor.serving
-    if (facts && config.pidFile) writeFileSync(config.pidFile, `${process.pid}\n`, { mode: 0o644 })
-    if (facts) serving(facts)
+    if (facts) {
+      if (config.pidFile) writePid(config.pidFile)
+      serving(facts)
+    }
   } catch (error) {
     supervisor.stop()
     throw error
