@@ -8,6 +8,7 @@ import { freePort, startDurable } from '../test/process.ts'
 import { applyLoad, type Figures, hasWrk } from './load.ts'
 import { benchToken, client, endRun, judge, middle, pinTo, rounds, seconds, show, showMachine } from './report.ts'
 import { enable, fill, secret, type Workload } from './workload.ts'
+import { approleLogin } from './workloads/approle-login.ts'
 import { kv1Read } from './workloads/kv1-read.ts'
 import { kv1Write } from './workloads/kv1-write.ts'
 import { kv2Read } from './workloads/kv2-read.ts'
@@ -17,7 +18,7 @@ import { wrap } from './workloads/wrap.ts'
 
 const secrets = Number(process.env['BENCH_SECRETS'] ?? 100_000)
 const wanted = process.argv.slice(2)
-const all: Workload[] = [kv1Read, kv2Read, kv1Write, kv2Write, tokenLookupSelf, wrap]
+const all: Workload[] = [kv1Read, kv2Read, kv1Write, kv2Write, tokenLookupSelf, wrap, approleLogin]
 const workloads = wanted.length === 0 ? all : all.filter(({ name }) => wanted.some((part) => name.includes(part)))
 const pin = pinTo(0)
 

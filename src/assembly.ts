@@ -3,6 +3,7 @@ import { createHmac } from 'node:crypto'
 import type { AuditRoom } from './audit/broker.ts'
 import { auditBroker } from './audit/broker.ts'
 import type { AuditBroker } from './audit/event.ts'
+import { deviceMeter } from './audit/meter.ts'
 import type { DeviceConfig } from './audit/options.ts'
 import { auditSigner } from './audit/signer.ts'
 import { Sealed } from './barrier/errors.ts'
@@ -15,12 +16,16 @@ import type { Handler } from './core/exchange.ts'
 import { tokenGrants } from './core/grants.ts'
 import { identityStore } from './core/identity/index.ts'
 import { jobRunner } from './core/jobs.ts'
+import { routeMeter } from './core/meter.ts'
+import { mountDueHandler, mountDueKind } from './core/mount-due.ts'
 import { mountTable } from './core/mounts.ts'
 import { namespaceTable } from './core/namespaces.ts'
+import { nodeRegister } from './core/nodes.ts'
 import { requestPipeline } from './core/pipeline.ts'
 import { policyStore } from './core/policies.ts'
 import { sessionCache } from './core/sessions.ts'
 import { auditAnchors, auditKeyPath, corsOff } from './core/settings.ts'
+import { stateIndex } from './core/state-index.ts'
 import { coreTables, namespaceRecords } from './core/tables.ts'
 import { rootTokenSpec } from './core/tokens/create.ts'
 import { tokenStore } from './core/tokens/store.ts'
@@ -28,9 +33,13 @@ import { spendUse } from './core/tokens/use.ts'
 import { sealAbove } from './core/topology.ts'
 import { trafficGate } from './core/traffic.ts'
 import { responseWrapping } from './core/wrapping.ts'
+import { sharedPasswords } from './crypto/password.ts'
 import { cubbyholePrefix } from './engines/cubbyhole/index.ts'
+import { readGauges } from './gauges.ts'
 import { inCidrs } from './lib/cidr.ts'
 import type { Log } from './log.ts'
+import { type Instruments, instrumentsOf } from './metrics/instruments.ts'
+import { type MetricsRoom, metricsRoom, plainMetrics } from './metrics/room.ts'
 import { engineAliases, engines as registered } from './registry.ts'
 import type { Context } from './sdk/context.ts'
 import { findOperation } from './sdk/dispatch.ts'
@@ -40,6 +49,8 @@ import { helpFor } from './sdk/help.ts'
 import type { OperationVerb } from './sdk/operation.ts'
 import type { Reader, Storage } from './storage/storage.ts'
 import { identityEngine } from './system/identity.ts'
+import { openMetrics } from './system/metrics.ts'
+import { clusterNameOf } from './system/seal-status.ts'
 import { type ServerFacts, systemEngine } from './system/system.ts'
 import { tokenEngine } from './system/token.ts'
 
@@ -58,6 +69,8 @@ export interface AssemblyOptions {
   readonly rawStorage: boolean
   /** Other processes of the machine that seal and unseal together with this one. */
   readonly peers?: Peers | undefined
+  /** What is counted with; the assembly ends it. Absent: made here. */
+  readonly metrics?: { readonly room: MetricsRoom; readonly instruments: Instruments }
   readonly now?: () => number
 }
 
@@ -68,7 +81,9 @@ export interface Assembly {
   readonly engines: readonly Engine[]
   /** Opens audit files anew (SIGHUP). */
   reopenAudit(): Promise<void>
-  /** Ends jobs and audit, then drops the keys. */
+  /** Tells the other nodes over the store that this one is there, until `close`. */
+  join(): Promise<void>
+  /** Ends jobs, audit and metrics, then drops the keys. */
   close(): Promise<void>
 }
 
@@ -79,9 +94,11 @@ const sealGraceMs = 2_000
 export function assemble(options: AssemblyOptions): Assembly {
   const { storage, log, facts } = options
   const now = options.now ?? Date.now
+  const { room: metrics, instruments } = options.metrics ?? unconfiguredMetrics(log)
   const engines = new Map(registered.map((engine) => [`${engine.kind}:${engine.type}`, engine]))
   let room: AuditRoom | undefined
   let declared: readonly DeviceConfig[] = []
+  let storeId = ''
   const audit: AuditBroker = {
     get enabled() {
       return room?.enabled ?? false
@@ -89,11 +106,13 @@ export function assemble(options: AssemblyOptions): Assembly {
     record: (events) => (room ? room.record(events) : Promise.reject(new Sealed())),
   }
 
+  const namespaceSealed = (uuid: string): boolean => lifecycle.namespaces.closed(uuid)
   const traffic = trafficGate(() => new Sealed())
   const identity = identityStore()
-  const policies = policyStore()
+  const policies = policyStore(instruments.policies)
   const tokens = tokenStore({
     now,
+    meter: instruments.tokens,
     entityPolicies: (tx, entity) => identity.policiesOf(tx, entity),
     async onRevoke(tx, record) {
       wrapping.forget(tx, record)
@@ -107,7 +126,8 @@ export function assemble(options: AssemblyOptions): Assembly {
     engines,
     defaultLeaseTtlSeconds: options.defaultLeaseTtlSeconds,
     maxLeaseTtlSeconds: options.maxLeaseTtlSeconds,
-    namespaceSealed: (uuid) => lifecycle.namespaces.closed(uuid),
+    namespaceSealed,
+    routes: (path) => routeMeter((operation) => instruments.route(path, operation)),
     async loaded(topology) {
       await lifecycle.refresh()
       for (const { record } of topology.namespaces.values()) {
@@ -159,8 +179,27 @@ export function assemble(options: AssemblyOptions): Assembly {
   })
   const jobs = jobRunner({
     now,
-    handlers: new Map([...tokens.handlers, [cleanupKind, cleanup.handler]]),
+    meter: instruments.jobs,
+    handlers: new Map([
+      ...tokens.handlers,
+      [cleanupKind, cleanup.handler],
+      [mountDueKind, mountDueHandler({ now, topology: (tx) => tables.current(tx), namespaceSealed })],
+    ]),
     log: (level, message, more) => log[level](more, message),
+  })
+
+  const nodes = nodeRegister({
+    storage,
+    facts: {
+      name: facts.nodeName,
+      hostname: facts.hostname,
+      apiAddress: facts.apiAddress,
+      clusterAddress: facts.clusterAddress,
+      version: facts.apiVersion,
+      cofferVersion: facts.cofferVersion,
+    },
+    now,
+    warn: (message, cause) => log.warn({ cause: String(cause) }, message),
   })
 
   const openAudit = async (): Promise<void> => {
@@ -180,6 +219,7 @@ export function assemble(options: AssemblyOptions): Assembly {
       now,
       signer: auditSigner(pkcs8),
       logger: log,
+      meter: (path) => deviceMeter(...instruments.device(path)),
       anchors: {
         load: async (device) =>
           (await lifecycle.barrier.view((tx) => auditAnchors(device).all(tx))).map(({ value }) => value),
@@ -189,8 +229,10 @@ export function assemble(options: AssemblyOptions): Assembly {
       },
     })
   }
+  let clusterName = facts.clusterName
   const lifecycle = createLifecycle({
     storage,
+    meter: instruments.barrier,
     staticKeys: options.staticKeys,
     peers: options.peers,
     now,
@@ -201,13 +243,20 @@ export function assemble(options: AssemblyOptions): Assembly {
       },
       moveEpoch: (tx) => moveEpoch(tx, 'mounts'),
       async onUnseal() {
+        const began = performance.now()
+        storeId = (await lifecycle.status()).storeId
         await openAudit()
         await lifecycle.barrier.view((tx) => tables.current(tx))
         jobs.start(lifecycle.barrier)
+        clusterName ||= clusterNameOf(facts, (await lifecycle.status()).storeId)
         traffic.open()
+        nodes.setActive(now())
+        instruments.postUnseal.since(began)
         log.info('unsealed')
       },
       async onSeal() {
+        const began = performance.now()
+        nodes.setActive(undefined)
         await traffic.close(sealGraceMs)
         await jobs.stop()
         await room?.close()
@@ -216,6 +265,7 @@ export function assemble(options: AssemblyOptions): Assembly {
         sessions.clear()
         policies.clear()
         tokens.clear()
+        instruments.preSeal.since(began)
         log.info('sealed')
       },
       onNamespaceSeal: () => tables.clear(),
@@ -231,6 +281,8 @@ export function assemble(options: AssemblyOptions): Assembly {
     namespaces,
     policies,
     wrapping,
+    nodes,
+    sharedStore: storage.shared ?? false,
     facts,
     declaredDevices: options.declaredDevices,
     allowApiAudit: options.allowApiAudit,
@@ -250,6 +302,7 @@ export function assemble(options: AssemblyOptions): Assembly {
       return room
     },
     health: () => room?.health(),
+    printMetrics: metrics.answer,
     namespaceSealChanged: () => tables.clear(),
   })
   const add = (engine: Engine) => engines.set(`${engine.kind}:${engine.type}`, engine)
@@ -264,6 +317,15 @@ export function assemble(options: AssemblyOptions): Assembly {
     }),
   )
 
+  readGauges(metrics.registry, {
+    clusterName: () => clusterName,
+    sealed: () => lifecycle.sealed,
+    inFlight: () => traffic.running,
+    topology: () => tables.latest,
+    audit: () => room?.health(),
+    passwords: sharedPasswords,
+  })
+  const metricsForAll = openMetrics(metrics.answer)
   const systemVariant = system.variant({})
   /** As storage has it now; while sealed nobody may come from elsewhere. */
   const cors = async () =>
@@ -281,6 +343,7 @@ export function assemble(options: AssemblyOptions): Assembly {
     audit,
     traffic,
     now,
+    meter: instruments.requests,
     grants: tokenGrants({ tokens, identity, wrapping }),
     inCidrs,
     spendUse,
@@ -301,8 +364,11 @@ export function assemble(options: AssemblyOptions): Assembly {
         contentType: 'application/json',
       },
     }),
+    indexOf: (revision) => stateIndex(storeId, revision),
     lifecycle(request) {
       if (!request.path.startsWith('sys/') || request.verb === 'help') return undefined
+      if (request.listener.openMetrics && request.path === 'sys/metrics' && request.verb === 'read')
+        return metricsForAll
       try {
         const found = findOperation(systemVariant, request.verb as OperationVerb, request.path.slice(4))
         return found.operation.lifecycle ? found : undefined
@@ -315,7 +381,7 @@ export function assemble(options: AssemblyOptions): Assembly {
       }
     },
     isSealedError: (error) => error instanceof Sealed,
-    namespaceSealed: (uuid) => lifecycle.namespaces.closed(uuid),
+    namespaceSealed,
     log: (level, message, more) => log[level](more, message),
   })
 
@@ -324,10 +390,19 @@ export function assemble(options: AssemblyOptions): Assembly {
     engines: [...engines.values()],
     handler: { handle, cors, bodyKind },
     reopenAudit: async () => await room?.reopen(),
+    join: () => nodes.start(),
     async close() {
+      await nodes.stop()
       await jobs.stop()
       await room?.close()
       await lifecycle.close()
+      metrics.close()
     },
   }
+}
+
+/** Metrics without a `telemetry` stanza. */
+function unconfiguredMetrics(log: Log): NonNullable<AssemblyOptions['metrics']> {
+  const room = metricsRoom(plainMetrics, (facts, message) => log.warn(facts, message))
+  return { room, instruments: instrumentsOf(room) }
 }

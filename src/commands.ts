@@ -9,6 +9,7 @@ import { logLevelAliases, logLevels } from './config/sections.ts'
 import { parseWorkers } from './config/workers.ts'
 import type { DevOptions } from './dev.ts'
 import { openLog } from './log.ts'
+import { metricsReference } from './metrics/reference.ts'
 import type { Engine } from './sdk/engine.ts'
 import { type DescribedMount, openApiFor } from './sdk/openapi.ts'
 import { serve, serveDev } from './serve.ts'
@@ -123,6 +124,7 @@ const docs = path.resolve(import.meta.dirname, '../docs')
 /** Files made from the code, and what they must hold. */
 const generated = async (): Promise<{ file: string; text: string }[]> => [
   { file: path.join(docs, 'configuration.md'), text: configReference() },
+  { file: path.join(docs, 'metrics.md'), text: metricsReference() },
   { file: path.join(docs, 'openapi.json'), text: await openApiText() },
 ]
 

@@ -6,6 +6,7 @@ import type { StaticKey } from './barrier/slots.ts'
 import { envelopeOf, responseOf } from './core/envelope.ts'
 import type { ClientRequest, ClientResponse, Handler } from './core/exchange.ts'
 import { failureResponse } from './core/failure.ts'
+import { mountDue } from './core/mount-due.ts'
 import { callerWithout, progressOf, requestFacts } from './core/progress.ts'
 import { corsOff } from './core/settings.ts'
 import { namespaceRecords, rootNamespace } from './core/tables.ts'
@@ -18,6 +19,7 @@ import { ApiError, denied, invalid, unavailable } from './sdk/errors.ts'
 import type { Answer, OperationVerb } from './sdk/operation.ts'
 import { decodeRecord } from './storage/collection.ts'
 import type { Storage } from './storage/storage.ts'
+import { leaderOperation } from './system/nodes.ts'
 import { rawOperations } from './system/raw.ts'
 import { type SealFacts, statusOperations } from './system/seal-status.ts'
 import { attemptOperations, decodeTokenOperation } from './system/token-attempts.ts'
@@ -114,6 +116,7 @@ export function recoveryServer({
     summary: 'Recovery mode.',
     operations: [
       ...statusOperations(recovery, facts, { healthy: () => true, recovery: true }),
+      leaderOperation({ facts, shared: storage.shared === true, activeSince: () => undefined }),
       ...attemptOperations(recovery.tokens, {
         base: 'generate-recovery-token',
         makes: 'recovery token',
@@ -149,7 +152,9 @@ export function recoveryServer({
     if (lifecycle) return await lifecycle(input, requestFacts(p))
     const caller = { ...callerWithout(undefined, root), isRoot: true, sudo: true }
     const context = { now: p.now, mount: sysMount, caller, request: requestFacts(p), warn: () => undefined }
-    return await recovery.barrier.update(async (tx) => await run?.(input, { ...context, tx }))
+    return await recovery.barrier.update(
+      async (tx) => await run?.(input, { ...context, tx, due: mountDue(tx, sysMount) }),
+    )
   }
 
   const handle = async (request: ClientRequest): Promise<ClientResponse> => {

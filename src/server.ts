@@ -1,4 +1,5 @@
 // The composition root of a server process: configuration -> storage -> core -> listeners, and the signals. The only file that sees all rooms.
+import cluster from 'node:cluster'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
@@ -14,11 +15,15 @@ import type { Handler } from './core/exchange.ts'
 import type { ListenerConfig } from './http/limits.ts'
 import { type HttpServer, startListeners } from './http/listener.ts'
 import type { Log } from './log.ts'
+import { instrumentsOf } from './metrics/instruments.ts'
+import { metricsRoom } from './metrics/room.ts'
 import { recoveryServer } from './recovery.ts'
 import { memoryStorage } from './storage/memory.ts'
+import type { StorageMeter } from './storage/meter.ts'
 import { sqliteStorage } from './storage/sqlite.ts'
 import type { Storage } from './storage/storage.ts'
 import type { ServerFacts } from './system/system.ts'
+import { metricsOptionsOf } from './telemetry.ts'
 
 export interface RunningServer {
   readonly http: HttpServer
@@ -40,14 +45,14 @@ export interface Siblings {
 /** Milliseconds that requests under way are given at stop. */
 const graceMs = 10_000
 
-const openStorage = async (config: ServerConfig, log: Log): Promise<Storage> => {
-  if (config.storage?.type === 'postgresql') return await openPostgres(config.storage.postgres, log)
-  if (!config.storage || config.storage.type === 'inmem' || !config.storage.file) return memoryStorage()
+const openStorage = async (config: ServerConfig, log: Log, meter?: StorageMeter): Promise<Storage> => {
+  if (config.storage?.type === 'postgresql') return await openPostgres(config.storage.postgres, log, meter)
+  if (!config.storage || config.storage.type === 'inmem' || !config.storage.file) return memoryStorage({ meter })
   mkdirSync(path.dirname(path.resolve(config.storage.file)), { recursive: true, mode: 0o700 })
-  return await sqliteStorage({ path: config.storage.file })
+  return await sqliteStorage({ path: config.storage.file, meter })
 }
 
-const openPostgres = async (settings: PostgresSettings, log: Log): Promise<Storage> => {
+const openPostgres = async (settings: PostgresSettings, log: Log, meter?: StorageMeter): Promise<Storage> => {
   // Only servers that need the driver load it.
   const { postgresStorage } = await import('./storage/postgres.ts')
   const ms = (seconds: number): number => Math.ceil(seconds * 1000)
@@ -63,6 +68,7 @@ const openPostgres = async (settings: PostgresSettings, log: Log): Promise<Stora
     lockTimeoutMs: ms(settings.lockTimeoutSeconds),
     waitMs: ms(settings.failoverTimeoutSeconds),
     onTrouble: (message) => log.warn({ storage: 'postgresql' }, message),
+    meter,
   })
 }
 
@@ -98,6 +104,7 @@ const factsOf = (config: ServerConfig): ServerFacts => ({
   cofferVersion,
   clusterName: config.clusterName,
   hostname: hostname(),
+  nodeName: config.nodeName || hostname(),
   apiAddress: config.apiAddr,
   clusterAddress: config.clusterAddr,
 })
@@ -163,7 +170,9 @@ export async function startServer(
     siblings?.meet(assembly.lifecycle)
     await assembly.lifecycle.autoUnseal()
     await prepare?.(assembly)
-    return { assembly, ...(await serving(config, log, { ...assembly, close }, siblings !== undefined)) }
+    const server = await serving(config, log, { ...assembly, close }, siblings !== undefined)
+    void assembly.join()
+    return { assembly, ...server }
   } catch (error) {
     await close()
     throw error
@@ -206,9 +215,17 @@ export async function assembleServer(
   peers?: Peers,
 ): Promise<{ assembly: Assembly; close(): Promise<void> }> {
   const staticKeys = staticKeysOf(config.seals)
-  const storage = await openStorage(config, log)
+  const room = metricsRoom(metricsOptionsOf(config.telemetry, hostname(), cluster.worker?.id), (facts, message) =>
+    log.warn(facts, message),
+  )
+  const instruments = instrumentsOf(room)
+  const storage = await openStorage(config, log, instruments.storage).catch((error: unknown) => {
+    room.close()
+    throw error
+  })
   const assembly = assemble({
     storage,
+    metrics: { room, instruments },
     staticKeys,
     peers,
     log,

@@ -40,16 +40,19 @@ export const factsForTest = {
   cofferVersion: '0.0.0',
   clusterName: '',
   hostname: 'test',
+  nodeName: 'test',
   apiAddress: '',
   clusterAddress: '',
 }
 
-/** Assembles, initialises and unseals a core. */
+/** Assembles and unseals a core; initialises its store, unless `beside` another core over the same store. */
 export async function startInside(
   storage: Storage,
-  options: { devices?: DeviceConfig[]; now?: () => number } = {},
+  options: { devices?: DeviceConfig[]; now?: () => number; beside?: Inside } = {},
 ): Promise<Inside> {
-  const staticKeys = [{ id: 'test', key: createSecretKey(randomBytes(32)), current: true }]
+  const staticKeys = options.beside?.staticKeys ?? [
+    { id: 'test', key: createSecretKey(randomBytes(32)), current: true },
+  ]
   const assembly = assemble({
     storage,
     staticKeys,
@@ -64,16 +67,18 @@ export async function startInside(
     ...(options.now ? { now: options.now } : {}),
   })
   const none = { shares: 0, threshold: 0, pgpKeys: [] }
-  const { rootToken: root, recoveryKeys } = await assembly.lifecycle.initialize({
-    secret: none,
-    recovery: { shares: 1, threshold: 1, pgpKeys: [] },
-    rootTokenPgpKey: '',
-  })
+  const initialize = async () => {
+    const recovery = { shares: 1, threshold: 1, pgpKeys: [] }
+    const made = await assembly.lifecycle.initialize({ secret: none, recovery, rootTokenPgpKey: '' })
+    return { root: made.rootToken, recoveryKey: made.recoveryKeys[0] as Buffer }
+  }
+  const { root, recoveryKey } = options.beside ?? (await initialize())
+  await assembly.lifecycle.autoUnseal()
   return {
     assembly,
     root,
     staticKeys,
-    recoveryKey: recoveryKeys[0] as Buffer,
+    recoveryKey,
     call: callerOf(assembly.handler, root),
   }
 }

@@ -14,6 +14,7 @@ const allowed: Record<string, readonly string[]> = {
   sdk: ['lib', 'crypto', 'storage'],
   barrier: ['lib', 'crypto', 'storage', 'sdk'],
   audit: ['lib', 'crypto', 'storage', 'sdk'],
+  metrics: ['lib'],
   core,
   config: ['lib', 'sdk'],
   system: core,

@@ -7,6 +7,7 @@ import type { AuditAnchors } from './chain.ts'
 import type { AuditEvent } from './event.ts'
 import { type Formatter, formatter } from './format.ts'
 import type { AuditLimits, AuditLogger } from './limits.ts'
+import type { DeviceMeter } from './meter.ts'
 import { type DeviceConfig, type DeviceSettings, placeOf } from './options.ts'
 import { EntryQueue } from './queue.ts'
 import type { AuditSigner } from './signer.ts'
@@ -20,6 +21,8 @@ export interface DeviceHealth {
   readonly ok: boolean
   readonly warning: string
   readonly lost: number
+  /** Entries that wait to be written. */
+  readonly waiting: number
 }
 
 /** What a device is made with. */
@@ -31,6 +34,7 @@ export interface DevicePorts {
   readonly limits: AuditLimits
   /** Called when a full queue has room again. */
   readonly onRoom: () => void
+  readonly meter?: DeviceMeter | undefined
 }
 
 // What the chain adds to an entry, and a prefix: room that a datagram must have left.
@@ -88,6 +92,7 @@ export class Device {
       ok: this.#opened && this.#failure === '',
       warning: said.join('; '),
       lost: this.#queue.lost,
+      waiting: this.#queue.length,
     }
   }
 
@@ -100,6 +105,7 @@ export class Device {
     }
     if (this.#queue.owesWord) this.#queue.sayLost(this.#ports.now())
     this.#queue.push(bodies, ticket)
+    this.#ports.meter?.took(events)
     this.#wake()
   }
 
@@ -214,7 +220,9 @@ export class Device {
     else if (this.#lookDue || Date.now() - this.#lookedAt >= this.#ports.limits.lookMs) await this.#look()
     const wasFull = this.#queue.full
     const stop = this.#closing
+    this.#ports.meter?.writing()
     await this.#writer.write(this.#queue, stop ? 'stop' : this.#signDue ? 'periodic' : undefined)
+    this.#ports.meter?.wrote()
     if (this.#writer.unsigned === 0) this.#signDue = false
     if (stop && this.#queue.length === 0) this.#stopped = true
     if (this.#failure !== '') this.#succeeded()

@@ -3,7 +3,7 @@
 import type { KeyObject } from 'node:crypto'
 import { invalid } from '../sdk/errors.ts'
 import type { Storage, Writer } from '../storage/storage.ts'
-import { type Barrier, clearPrefix, createBarrier } from './barrier.ts'
+import { type Barrier, type BarrierMeter, clearPrefix, createBarrier } from './barrier.ts'
 import { Sealed } from './errors.ts'
 import { createGenerateRoot } from './generate-root.ts'
 import { type InitResult, type InitWanted, initializeStore } from './init.ts'
@@ -48,6 +48,7 @@ export interface LifecycleOptions {
   /** Other processes of the machine that seal and unseal together with this one. */
   readonly peers?: Peers | undefined
   readonly now?: () => number
+  readonly meter?: BarrierMeter | undefined
 }
 
 export interface Lifecycle {
@@ -92,7 +93,8 @@ export interface Lifecycle {
 }
 
 /** Makes the lifecycle of a store. */
-export function createLifecycle({ storage, staticKeys, ports, peers, now = Date.now }: LifecycleOptions): Lifecycle {
+export function createLifecycle(options: LifecycleOptions): Lifecycle {
+  const { storage, staticKeys, ports, peers, now = Date.now } = options
   const warn = (message: string, cause: unknown) => ports.warn?.(message, cause)
   const progress = new ShareProgress()
   let known = false
@@ -121,8 +123,13 @@ export function createLifecycle({ storage, staticKeys, ports, peers, now = Date.
     },
     warn,
   })
-  const barrier: Barrier = createBarrier(storage, scope)
-  const namespaces = createNamespaceSeals(barrier, { now, peers, onFollow: () => ports.onNamespaceSeal?.() })
+  const barrier: Barrier = createBarrier(storage, scope, options.meter)
+  const namespaces = createNamespaceSeals(barrier, {
+    now,
+    peers,
+    moved: (tx) => ports.moveEpoch?.(tx),
+    onFollow: () => ports.onNamespaceSeal?.(),
+  })
   const seal: SharedSeal = { namespace: '', scope, progress }
 
   const stopClock = () => {

@@ -14,6 +14,8 @@ export interface SealState {
   readonly shares: readonly Uint8Array[]
   /** The root key and its id; undefined: sealed there. */
   readonly root: { readonly key: Uint8Array; readonly id: string } | undefined
+  /** Of a namespace: version of the sealing that came before these keys were given; 0 for none. */
+  readonly sealing: number
   /** Whoever has the keys drops them. A process that is sealed for reasons of its own does not ask that of others. */
   readonly drop?: true
 }
@@ -33,6 +35,7 @@ export interface SharedSeal {
   readonly namespace: string
   readonly scope: SealScope
   readonly progress: ShareProgress
+  readonly sealing?: number
 }
 
 /** Zeroes the keys and shares of a state. */
@@ -42,13 +45,14 @@ export function wipe({ shares, root }: SealState): void {
 }
 
 /** Copies the state of a seal. */
-export function stateOf({ namespace, scope, progress }: SharedSeal): SealState {
+export function stateOf({ namespace, scope, progress, sealing = 0 }: SharedSeal): SealState {
   const { rootKey, rootId } = scope.keyring?.parts ?? {}
   return {
     namespace,
     nonce: progress.nonce,
     shares: progress.parts.map((part) => Buffer.from(part)),
     root: rootKey && rootId !== undefined ? { key: rootKey.export(), id: rootId } : undefined,
+    sealing,
   }
 }
 
@@ -101,6 +105,9 @@ export async function sealTogether(
 ): Promise<void> {
   if (!peers) return drop()
   await peers.inTurn(async () => {
-    await Promise.all([drop(), peers.tell({ namespace, nonce: '', shares: [], root: undefined, drop: true })])
+    await Promise.all([
+      drop(),
+      peers.tell({ namespace, nonce: '', shares: [], root: undefined, sealing: 0, drop: true }),
+    ])
   })
 }

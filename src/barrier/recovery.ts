@@ -64,7 +64,8 @@ export function createRecovery(options: RecoveryOptions): Recovery {
     warn,
   })
   const barrier: Barrier = createBarrier(storage, scope)
-  const namespaces = createNamespaceSeals(barrier, { now })
+  // Nothing seals a namespace in recovery mode.
+  const namespaces = createNamespaceSeals(barrier, { now, moved: () => undefined })
   const progress = new ShareProgress()
   let attempt: Attempt | undefined
   let token: Uint8Array | undefined

@@ -64,6 +64,7 @@ test('workers are a number or auto, and share no storage in memory', () => {
 const full = `
 api_addr = "https://vault.example.com:8200/"
 cluster_addr = "https://10.0.0.1:8201"
+node_name = "n1"
 cluster_name = "c1"
 ui = "true"
 log_level = "WARNING"
@@ -143,6 +144,7 @@ test('every stanza and key', () => {
   assert.deepEqual(top, {
     apiAddr: 'https://vault.example.com:8200',
     clusterAddr: 'https://10.0.0.1:8201',
+    nodeName: 'n1',
     clusterName: 'c1',
     ui: true,
     logLevel: 'warn',
@@ -203,7 +205,12 @@ test('every stanza and key', () => {
   })
   assert.deepEqual(tcp?.customResponseHeaders, { default: { 'X-One': ['a', 'b'] }, '4xx': { 'X-Two': ['c'] } })
   assert.equal(tcp?.disableUnauthedRekey, true)
-  assert.deepEqual(tcp?.telemetry, { unauthenticatedMetricsAccess: true, metricsOnly: false, disallowMetrics: false })
+  assert.deepEqual(tcp?.telemetry, {
+    unauthenticatedMetricsAccess: true,
+    metricsOnly: false,
+    disallowMetrics: false,
+    metricsPath: '',
+  })
   assert.deepEqual(tcp?.profiling, { unauthenticatedPprofAccess: true })
   assert.deepEqual(
     [unix?.type, unix?.address, unix?.socketMode, unix?.socketUser, unix?.socketGroup, unix?.tls.disable],
@@ -419,6 +426,15 @@ test('listeners are checked as a whole', () => {
   refused('listener {}', /of type "tcp" or "unix"/)
   const metrics = configOf(tcp('tls_disable = true role = "metrics_only"')).listeners[0]
   assert.equal(metrics?.telemetry.metricsOnly, true)
+  const shown = (text: string) => configOf(text).telemetry.prometheusRetentionTimeSeconds
+  assert.deepEqual(
+    [shown(''), shown('telemetry {}'), shown('telemetry { prometheus_retention_time = 0 }')],
+    [0, 86_400, 0],
+  )
+  assert.equal(configOf('telemetry { statsd_address = "[::1]:8125" }').telemetry.statsdAddress, '[::1]:8125')
+  for (const wrong of ['localhost', 'host:0', 'host:70000', ':1', 'a b:1', '::1:1'])
+    refused(`telemetry { statsd_address = "${wrong}" }`, /^1: statsd_address must be a host and a port/)
+  refused('telemetry { prefix_filter = ["vault"] }', /each rule of prefix_filter must begin with \+ or -/)
   for (const address of ['[::1]:8200', ':8200', 'vault.internal:0', '0.0.0.0:8200'])
     assert.equal(configOf(tcp(`tls_disable = true address = "${address}"`)).listeners[0]?.address, address)
 })

@@ -148,6 +148,45 @@ const declare = <T, F extends T | undefined>(
 export const text = <F extends string | undefined>(name: string, help: string, fallback: F, shown?: string) =>
   declare<string, F>('text', readText, name, help, fallback, shown)
 
+/** Splits `host:port` (`[::1]:8125` too); undefined for what is none. */
+export function hostPort(text: string): { readonly host: string; readonly port: number } | undefined {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:[\]]+)):(\d{1,5})$/.exec(text)
+  const port = Number(match?.[3])
+  return match && port > 0 && port <= 65_535 ? { host: (match[1] ?? match[2]) as string, port } : undefined
+}
+
+/** Declares a `host:port`. */
+export const address = (name: string, help: string) =>
+  declare<string, ''>(
+    '`host:port`',
+    (value, key) => {
+      const text = readText(value, key)
+      return text === '' || hostPort(text)
+        ? text
+        : fail(`${key} must be a host and a port such as "localhost:8125"`, value)
+    },
+    name,
+    help,
+    '',
+    undefined,
+  )
+
+/** Declares rules that begin with + or -. */
+export const signedRules = (name: string, help: string) =>
+  declare<readonly string[], readonly string[]>(
+    'list of texts',
+    (value, key) => {
+      const rules = readTexts(value, key)
+      return rules.every((rule) => /^[+-]/.test(rule))
+        ? rules
+        : fail(`each rule of ${key} must begin with + or -`, value)
+    },
+    name,
+    help,
+    [],
+    '',
+  )
+
 /** Declares a boolean. */
 export const bool = <F extends boolean | undefined>(name: string, help: string, fallback: F, shown?: string) =>
   declare<boolean, F>('boolean', readBool, name, help, fallback, shown)

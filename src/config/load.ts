@@ -152,7 +152,7 @@ function finish(draft: Draft): ServerConfig {
     storage: draft.storage?.settings,
     seals: draft.seals,
     audits: draft.audits,
-    telemetry: withFallbacks(telemetrySection.keys, draft.telemetry ?? {}),
+    telemetry: withFallbacks(telemetrySection.keys, draft.telemetry ?? { prometheusRetentionTimeSeconds: 0 }),
     userLockouts: lockoutsOf(draft.lockouts),
   }
 }

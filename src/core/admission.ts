@@ -6,6 +6,7 @@ import { ApiError, denied, missing, unavailable } from '../sdk/errors.ts'
 import type { OperationVerb } from '../sdk/operation.ts'
 import { ScopedTransaction } from '../storage/scoped.ts'
 import type { Writer } from '../storage/storage.ts'
+import { mountDue } from './mount-due.ts'
 import { pageLimit } from './policy/acl.ts'
 import type { RequestCapability } from './policy/capabilities.ts'
 import { callerWithout, type Progress, requestFacts } from './progress.ts'
@@ -155,6 +156,7 @@ export function admission(ports: AdmissionPorts): Admission {
       caller: p.caller,
       request: requestFacts(p),
       tx: mount.engine.scope === 'core' ? tx : new ScopedTransaction(tx, mountPrefix(mount.facts)),
+      due: mountDue(tx, mount.facts),
       warn: (message) => void p.warnings.push(message),
     }
   }

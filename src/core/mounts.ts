@@ -9,6 +9,7 @@ import { ScopedTransaction } from '../storage/scoped.ts'
 import type { Reader, Soon, Writer } from '../storage/storage.ts'
 import type { CleanupQueue } from './cleanup.ts'
 import { moveEpoch } from './epoch.ts'
+import { mountDue } from './mount-due.ts'
 import { mountRecords, type Tables } from './tables.ts'
 import type { Mount, MountConfig, MountRecord, Namespace, Topology } from './topology.ts'
 
@@ -150,7 +151,8 @@ export function mountTable(ports: {
       states: new Map(),
       ...tables.lifetimes(record),
     }
-    return { ...context, mount: facts, tx: new ScopedTransaction(context.tx, mountPrefix(facts)) }
+    const tx = new ScopedTransaction(context.tx, mountPrefix(facts))
+    return { ...context, mount: facts, tx, due: mountDue(context.tx, facts) }
   }
 
   return {

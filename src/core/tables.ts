@@ -4,6 +4,7 @@ import type { Engine } from '../sdk/engine.ts'
 import { collection } from '../storage/collection.ts'
 import type { Reader, Soon } from '../storage/storage.ts'
 import { epochKey, epochOf } from './epoch.ts'
+import type { RouteMeter } from './meter.ts'
 import { loadSettings } from './settings.ts'
 import {
   type Mount,
@@ -37,6 +38,8 @@ export interface TablesOptions {
   readonly loaded: (topology: Topology) => Promise<void>
   /** Whether a namespace with a seal of its own is sealed now: nothing of it can be read then. */
   readonly namespaceSealed: (uuid: string) => boolean
+  /** Gives what the requests of a mount, named by its full path, are timed with. */
+  readonly routes: (path: string) => RouteMeter
 }
 
 export interface Tables {
@@ -56,6 +59,8 @@ const pathOf = (record: MountRecord): string => (record.kind === 'auth' ? `auth/
 export function coreTables(options: TablesOptions): Tables {
   let topology: Topology | undefined
   let mountsCounter = -1
+  let clears = 0
+  let publishing: Promise<void> = Promise.resolve()
   let statesByMount = new Map<string, Map<symbol, unknown>>()
 
   const lifetimes = ({ config }: MountRecord) => {
@@ -73,6 +78,7 @@ export function coreTables(options: TablesOptions): Tables {
       engine: found,
       variant: found.variant(record.options),
       namespace,
+      routes: options.routes(namespace.record.path + point),
       facts: {
         uuid: record.uuid,
         path: point,
@@ -141,6 +147,7 @@ export function coreTables(options: TablesOptions): Tables {
 
   /** Reads the epoch, and the tables when they are others than those known. */
   const read = async (tx: Reader): Promise<Topology> => {
+    const since = clears
     const entry = await tx.get(epochKey)
     const version = entry?.version ?? 0
     if (topology?.epoch === version) return topology
@@ -151,13 +158,25 @@ export function coreTables(options: TablesOptions): Tables {
         : await load(tx, version, epoch.policies)
     // Only what one state of the store shows may be kept for others.
     await tx.verify()
-    if (!topology || version > topology.epoch) {
-      const changed = epoch.mounts !== mountsCounter
-      topology = next
-      mountsCounter = epoch.mounts
-      if (changed) await options.loaded(next)
-    }
+    await publish(next, epoch.mounts, since)
     return next
+  }
+
+  /**
+   * Lets everybody use a topology, once what hangs on it has followed: keys that are to go, audit devices that are to come. One at a time,
+   * never an older one, and none that was read before `clear`.
+   */
+  const publish = (next: Topology, counter: number, since: number): Promise<void> => {
+    const done = publishing.then(async () => {
+      const isNews = () => since === clears && (!topology || next.epoch > topology.epoch)
+      if (!isNews()) return
+      if (counter !== mountsCounter) await options.loaded(next)
+      if (!isNews()) return
+      topology = next
+      mountsCounter = counter
+    })
+    publishing = done.catch(() => undefined)
+    return done
   }
 
   return {
@@ -166,6 +185,7 @@ export function coreTables(options: TablesOptions): Tables {
       return topology
     },
     clear() {
+      clears++
       topology = undefined
       mountsCounter = -1
       statesByMount = new Map()

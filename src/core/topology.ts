@@ -2,6 +2,7 @@
 import type { AuditMount } from '../audit/event.ts'
 import type { MountFacts, NamespaceFacts } from '../sdk/context.ts'
 import type { Engine, Variant } from '../sdk/engine.ts'
+import type { RouteMeter } from './meter.ts'
 import type { Settings } from './settings.ts'
 
 /** Tune settings of a mount as its record keeps them; absent = never set. Seconds; 0 = the system's. */
@@ -43,6 +44,7 @@ export interface Mount {
   readonly variant: Variant
   readonly facts: MountFacts
   readonly audit: AuditMount
+  readonly routes: RouteMeter
   readonly namespace: Namespace
 }
 

@@ -114,6 +114,7 @@ export function encoderFor(config: Pick<ListenerConfig, 'customResponseHeaders'>
       const { status, body } = response
       const own = response.headers !== undefined || extra !== undefined
       const list = own ? merged(response, extra) : (fixed.get(status) ?? fixedFor(status)).slice()
+      if (response.index !== undefined) list.push('X-Vault-Index', response.index)
       const hasType = own && list.some((name, i) => i % 2 === 0 && name.toLowerCase() === 'content-type')
       if (last) list.push('Connection', 'close')
       if (response.stream) {

@@ -14,6 +14,7 @@ import { Flights } from './flights.ts'
 import { forwardingOf } from './forwarded.ts'
 import { headersMax, type ListenerConfig, type ListenerLimits, limitsOf } from './limits.ts'
 import { verbShim } from './list-method.ts'
+import { metricsGate } from './metrics-gate.ts'
 import { type ProxySource, takeProxyHeader } from './proxy-protocol.ts'
 import { type HttpSink, type Outside, type Site, serve } from './server.ts'
 import { secureContextOf, tlsServerOptions } from './tls.ts'
@@ -101,11 +102,13 @@ async function startListener(config: ListenerConfig, handler: Handler, options: 
       tls,
       disableUnauthedRekey: config.disableUnauthedRekey === true,
       disableUnauthedGenerateRoot: config.disableUnauthedGenerateRoot === true,
+      openMetrics: config.telemetry?.unauthenticatedMetricsAccess === true,
     },
     shim: verbShim(server, limits.headerBytesMax),
     flights: new Flights(limits.requestMs),
     log: options.log,
     outside: options.outside,
+    metricsGate: metricsGate(config.telemetry),
     requireRequestHeader: config.requireRequestHeader === true,
     connect: (socket) => connectionOf(socket, sources.get((socket as WrappedSocket)._parent ?? socket), site.facts),
     closing: false,

@@ -41,7 +41,7 @@ export function faultyStorage(
   return {
     kind: storage.kind,
     view: (fn) => storage.view((tx) => fn(faultyReader(tx, step))),
-    async update(fn) {
+    async update(fn, committed) {
       let wrote = false
       const result = await storage.update(async (tx) => {
         wrote = false
@@ -51,7 +51,7 @@ export function faultyStorage(
         const value = await fn(writer)
         if (wrote) step('commit')
         return value
-      })
+      }, committed)
       if (wrote) step('committed')
       return result
     },

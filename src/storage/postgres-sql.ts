@@ -123,7 +123,7 @@ export function sqlFor(schema: string): Sql {
         INSERT INTO ${entry} (key, version, value) SELECT key, version, value FROM change WHERE value IS NOT NULL
         ON CONFLICT (key) DO UPDATE SET version = excluded.version, value = excluded.value
       )
-      SELECT tx FROM good`
+      SELECT tx, version FROM good`
   const commitTypes = [t.int4s, t.byteas, t.int8s, t.int4s, t.byteas, t.byteas, t.int4]
   return {
     read: { name: 'coffer_read', text: found, types: [t.byteas] },

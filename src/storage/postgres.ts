@@ -1,5 +1,6 @@
 // The store that several nodes share: PostgreSQL, with optimistic transactions that are checked when they commit. Nodes are
 // equal, and nothing read is believed later unless the database has shown that it still holds.
+import type { StorageMeter } from './meter.ts'
 import { type PasswordSource, parseAddress } from './postgres-address.ts'
 import { PostgresCommits } from './postgres-commits.ts'
 import { newMoment, type PostgresMoment } from './postgres-moment.ts'
@@ -31,6 +32,7 @@ export interface PostgresOptions {
   readonly attemptsMax?: number | undefined
   /** Told of connections that are lost and of those that are back, in words without secrets. */
   readonly onTrouble?: ((message: string) => void) | undefined
+  readonly meter?: StorageMeter | undefined
 }
 
 /** Values where the options say nothing. */
@@ -76,10 +78,11 @@ export async function postgresStorage(options: PostgresOptions): Promise<Storage
     if (error instanceof StorageUnusable || !(error instanceof StorageError)) throw error
     throw new StorageUnusable(error.message)
   }
-  const { view, update, drain } = runner(keeperOver(pool, schema), options.attemptsMax)
+  const { view, update, drain } = runner(keeperOver(pool, schema), options.attemptsMax, options.meter)
   let closed: Promise<void> | undefined
   return {
     kind: 'postgresql',
+    shared: true,
     view,
     update,
     close() {

@@ -4,6 +4,7 @@ import { mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { setTimeout as pause } from 'node:timers/promises'
+import { type StorageMeter, unreadMeter } from './meter.ts'
 import { runner } from './run.ts'
 import { Facts, type FileMoment } from './sqlite-facts.ts'
 import { openForReading, sqliteCode } from './sqlite-file.ts'
@@ -20,6 +21,7 @@ export type SqliteOptions = ({ readonly path: string } | { readonly folder: stri
   readonly busyMs?: number
   /** How often one transaction is run before `TooMuchContention`. */
   readonly attemptsMax?: number
+  readonly meter?: StorageMeter | undefined
 }
 
 /** An open SQLite store. */
@@ -39,7 +41,8 @@ const busyMsDefault = 60_000
  */
 export async function sqliteStorage(options: SqliteOptions): Promise<SqliteStorage> {
   const path = pathOf(options)
-  const writer = await startWriter({ path, bytesMax: options.bytesMax, busyMs: options.busyMs ?? busyMsDefault })
+  const { bytesMax, busyMs = busyMsDefault, meter = unreadMeter() } = options
+  const writer = await startWriter({ path, bytesMax, busyMs, groups: meter.groups })
   let db: DatabaseSync
   let keeper: SqliteKeeper
   try {
@@ -49,7 +52,7 @@ export async function sqliteStorage(options: SqliteOptions): Promise<SqliteStora
     await writer.close()
     throw new StorageUnusable(`${path} cannot be read`, { cause: error })
   }
-  const { view, update, drain } = runner(keeper, options.attemptsMax)
+  const { view, update, drain } = runner(keeper, options.attemptsMax, meter)
   let closed: Promise<void> | undefined
   return {
     kind: 'sqlite',
@@ -189,7 +192,7 @@ function sqliteKeeper(db: DatabaseSync, writer: Writer): SqliteKeeper {
     entries: (query: RangeQuery) => reading(() => reader.entries(query)),
     prove: (tx) => reading(() => prove(tx)),
     async commit(tx) {
-      if (!(await reading(() => expectedHold(tx)))) return false
+      if (!(await reading(() => expectedHold(tx)))) return 0
       return writer.commit(tx, tx.start.floor)
     },
   }

@@ -70,13 +70,16 @@ export interface Writer extends Reader {
 export interface Storage {
   /** What kind of store this is, as `storage_type` in seal-status tells it: "inmem", "sqlite", "postgresql". */
   readonly kind: string
+  /** Whether nodes on several machines can have the store open. Absent: no. */
+  readonly shared?: boolean
   /** Runs a function over one state of the store. It may run several times: it must have no effect outside. */
   view<T>(fn: (tx: Reader) => Soon<T>): Promise<T>
   /**
    * Runs a function and commits its writes all or nothing; runs it again when what it read has changed. Writing nothing costs no more than `view`.
    * Resolves when the commit is durable. Rejects with what the function threw (nothing is written then), `OutcomeUnknown`, or `StorageClosed`.
+   * `committed` is told the store-wide revision of the commit before that, unless nothing was written.
    */
-  update<T>(fn: (tx: Writer) => Soon<T>): Promise<T>
+  update<T>(fn: (tx: Writer) => Soon<T>, committed?: (revision: number) => void): Promise<T>
   /** Waits for what is under way, then closes. Later calls reject with `StorageClosed`. */
   close(): Promise<void>
 }

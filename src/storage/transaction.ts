@@ -58,8 +58,8 @@ export interface Keeper<At extends Moment = Moment> extends Source<At> {
   begin(): At
   /** Tells whether all that was read and expected holds together at a moment not before this call. */
   prove(tx: Transaction<At>): Soon<boolean>
-  /** Commits the writes if all that was read and expected still holds; false if not. Resolves when durable. */
-  commit(tx: Transaction<At>): Promise<boolean>
+  /** Commits the writes if all that was read and expected still holds; 0 if not. Resolves with the revision when durable. */
+  commit(tx: Transaction<At>): Promise<number>
 }
 
 /** Thrown into a transaction's function when what it read has changed; the function is run again whatever it makes of it. */

@@ -5,8 +5,8 @@ import type { RekeyBackup, RekeyDone, RekeyFamily, RekeyStatus, RekeyTarget, Ver
 import { decodeShare } from '../barrier/shares.ts'
 import { bool, int, invalid, list, map, missing, type Operation, path, type Reply, str } from '../sdk/index.ts'
 import { inRoot } from './in-root.ts'
+import { rawJson } from './raw-json.ts'
 import { changing } from './seal-keyring.ts'
-import { rawJson } from './seal-status.ts'
 import { type ShareInput, shareInput } from './share-input.ts'
 
 const startInput = {

@@ -1,7 +1,8 @@
-// sys/health, seal-status, leader and the question whether the store is initialised: what a server says of itself to everybody, with keys
+// sys/health, seal-status and the question whether the store is initialised: what a server says of itself to everybody, with keys
 // or without. It changes nothing, and is the same in recovery mode.
 import type { SealStatus } from '../barrier/seal-status.ts'
 import { bool, int, invalid, type Operation, path, type Reply, str } from '../sdk/index.ts'
+import { rawJson } from './raw-json.ts'
 
 /** What a server says of itself. */
 export interface SealFacts {
@@ -29,17 +30,15 @@ export interface StatusExtras {
   readonly recovery?: boolean
 }
 
-/** Answers an object as it is, without an envelope. */
-export const rawJson = (body: object, status?: number): Reply => ({
-  raw: { body: `${JSON.stringify(body)}\n`, contentType: 'application/json' },
-  ...(status !== undefined && { status }),
-})
+/** Gives the name of the cluster: as configured, else made from the id of the store. */
+export const clusterNameOf = ({ clusterName }: Pick<SealFacts, 'clusterName'>, storeId: string): string =>
+  clusterName || `coffer-cluster-${storeId.slice(0, 8)}`
 
 const clusterOf = (facts: SealFacts, status: SealStatus) =>
   status.sealed
     ? {}
     : {
-        cluster_name: facts.clusterName || `coffer-cluster-${status.storeId.slice(0, 8)}`,
+        cluster_name: clusterNameOf(facts, status.storeId),
         cluster_id: status.storeId,
       }
 
@@ -172,20 +171,6 @@ export function statusOperations(source: StatusSource, facts: SealFacts, extras:
         if (now.sealed || recovery) return rawJson(body, code.sealedcode)
         return rawJson(body, audited ? code.activecode : 500)
       },
-    }),
-    path('leader', {}, 'Leadership.').lifecycle('read', {
-      summary: 'Tell who leads: nobody does, nodes are equal.',
-      output: { ha_enabled: bool('Always false.') },
-      run: () =>
-        rawJson({
-          ha_enabled: false,
-          is_self: false,
-          active_time: '0001-01-01T00:00:00Z',
-          leader_address: '',
-          leader_cluster_address: '',
-          performance_standby: false,
-          performance_standby_last_remote_wal: 0,
-        }),
     }),
   ]
 }

@@ -1,17 +1,17 @@
-// sys/init, seal-status, unseal, seal, health, leader and their like: what a server says and does about its keys. Most answers
+// sys/init, seal-status, unseal, seal, health and their like: what a server says and does about its keys. Most answers
 // are raw, without an envelope, since clients read them before there is anything else.
 import type { Lifecycle } from '../barrier/lifecycle.ts'
 import { bool, int, invalid, list, type Operation, path, str } from '../sdk/index.ts'
 import { inRoot } from './in-root.ts'
+import { rawJson } from './raw-json.ts'
 import { generateRootOperations } from './seal-generate-root.ts'
 import { keyringOperations } from './seal-keyring.ts'
 import { rekeyOperations } from './seal-rekey.ts'
 import { slotOperations } from './seal-slots.ts'
-import { rawJson, type SealFacts, sealStatusReply, statusFields, statusOperations } from './seal-status.ts'
+import { type SealFacts, sealStatusReply, statusFields, statusOperations } from './seal-status.ts'
 
 /** Operations on init, seal, health and keys. `healthy` tells whether audit works; it turns health red. */
 export function sealOperations(lifecycle: Lifecycle, facts: SealFacts, healthy: () => boolean): Operation[] {
-  const { apiVersion: version } = facts
   const init = path('init', {}, 'Initialisation of the store.')
   const unseal = path('unseal', {}, 'Unsealing with key shares.')
 
@@ -76,33 +76,6 @@ export function sealOperations(lifecycle: Lifecycle, facts: SealFacts, healthy: 
         inRoot(context)
         return { status: 204, finish: () => lifecycle.seal() }
       },
-    }),
-    path('step-down', {}, 'Giving up leadership.').write({
-      summary: 'Accepted; nodes are equal, none leads.',
-      sudo: true,
-      run: (_, context) => {
-        inRoot(context)
-        return undefined
-      },
-    }),
-    path('ha-status', {}, 'Nodes.').read({
-      summary: 'List the nodes this one knows: itself.',
-      output: { nodes: list('Nodes.') },
-      run: () => ({
-        flat: true,
-        data: {
-          nodes: [
-            {
-              hostname: facts.hostname,
-              api_address: facts.apiAddress,
-              cluster_address: facts.clusterAddress,
-              active_node: true,
-              last_echo: null,
-              version,
-            },
-          ],
-        },
-      }),
     }),
     ...keyringOperations(lifecycle),
     ...rekeyOperations(lifecycle),

@@ -3,7 +3,7 @@
 import { decodeShare } from '../barrier/shares.ts'
 import { decodeToken, otpLength, type TokenAttempts } from '../barrier/token-attempt.ts'
 import { bool, int, invalid, type Operation, path, type RequestFacts, str } from '../sdk/index.ts'
-import { rawJson } from './seal-status.ts'
+import { rawJson } from './raw-json.ts'
 import { type ShareInput, shareInput } from './share-input.ts'
 
 /** Input that begins an attempt. */

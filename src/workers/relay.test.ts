@@ -206,7 +206,7 @@ test('who cannot follow, or not in time, is ended, and nobody waits for it', asy
   // A process that hangs answers when it is dead: then its calls reject.
   const hanging = member('hanging', () => dead.promise.then(() => Promise.reject(new Error('gone'))))
   for (const each of [one, failing]) await machine.ask(each)
-  const state = { namespace: '', nonce: 'n', shares: [Buffer.alloc(4, 1)], root: undefined }
+  const state = { namespace: '', nonce: 'n', shares: [Buffer.alloc(4, 1)], root: undefined, sealing: 0 }
   await machine.tell(one, state)
   assert.deepEqual(ended, ['failing: it could not follow'])
   assert.ok(

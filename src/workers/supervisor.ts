@@ -1,5 +1,5 @@
 // The supervisor: starts the workers of a server, starts anew what has died, passes signals on. It serves no request, opens no store and
-// keeps no key. The only file, with worker.ts, that knows node:cluster.
+// keeps no key. Here and in worker.ts alone processes are made out of node:cluster.
 import cluster, { type Worker } from 'node:cluster'
 import { wipe } from '../barrier/peers.ts'
 import { type Channel, channel, type Wire } from './channel.ts'
