@@ -8,6 +8,7 @@ import type { DeviceConfig } from './audit/options.ts'
 import { auditSigner } from './audit/signer.ts'
 import { Sealed } from './barrier/errors.ts'
 import { createLifecycle, type Lifecycle } from './barrier/lifecycle.ts'
+import type { Peers } from './barrier/peers.ts'
 import type { StaticKey } from './barrier/slots.ts'
 import { cleanupKind, cleanupQueue } from './core/cleanup.ts'
 import { moveEpoch } from './core/epoch.ts'
@@ -66,6 +67,8 @@ export interface AssemblyOptions {
   readonly allowAuditPrefix: boolean
   /** Whether `sys/raw` is served. */
   readonly rawStorage: boolean
+  /** Other processes of the machine that seal and unseal together with this one. */
+  readonly peers?: Peers | undefined
   /** What is counted with; the assembly ends it. Absent: made here. */
   readonly metrics?: { readonly room: MetricsRoom; readonly instruments: Instruments }
   readonly now?: () => number
@@ -231,6 +234,7 @@ export function assemble(options: AssemblyOptions): Assembly {
     storage,
     meter: instruments.barrier,
     staticKeys: options.staticKeys,
+    peers: options.peers,
     now,
     ports: {
       async createRootToken(tx, why) {
@@ -264,6 +268,7 @@ export function assemble(options: AssemblyOptions): Assembly {
         instruments.preSeal.since(began)
         log.info('sealed')
       },
+      onNamespaceSeal: () => tables.clear(),
       warn: (message, cause) => log.warn({ cause: String(cause) }, message),
     },
   })

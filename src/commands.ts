@@ -1,55 +1,18 @@
 // Commands that start a server or look at its files: handed to the command line, which knows no server.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import os from 'node:os'
 import path from 'node:path'
-import type { Assembly } from './assembly.ts'
 import { bool, type Command, command, list, maybeBool, str, UsageError } from './cli/main.ts'
-import { versionLine } from './cli/version.ts'
-import { ConfigError, printProblem } from './config/keys.ts'
-import { loadConfig, parseConfig, validateConfig } from './config/load.ts'
+import { printProblem } from './config/keys.ts'
+import { parseConfig, validateConfig } from './config/load.ts'
 import { configReference } from './config/reference.ts'
 import { logLevelAliases, logLevels } from './config/sections.ts'
-import type { ServerConfig } from './config/server-config.ts'
-import { type DevOptions, devConfig, devRootToken } from './dev.ts'
-import { type LogOptions, openLog } from './log.ts'
+import { parseWorkers } from './config/workers.ts'
+import type { DevOptions } from './dev.ts'
+import { openLog } from './log.ts'
 import { metricsReference } from './metrics/reference.ts'
 import type { Engine } from './sdk/engine.ts'
 import { type DescribedMount, openApiFor } from './sdk/openapi.ts'
-import { assembleServer, type RunningServer, startRecoveryServer, startServer } from './server.ts'
-
-const logOptions = (config: ServerConfig, level: string, format: string, file: string): LogOptions => ({
-  level: logLevelAliases[level] ?? (level || config.logLevel),
-  format: (format || config.logFormat) === 'json' ? 'json' : 'standard',
-  file: file || config.logFile || undefined,
-  rotateBytes: config.logRotateBytes,
-  rotateSeconds: config.logRotateDurationSeconds,
-  rotateMaxFiles: config.logRotateMaxFiles,
-})
-
-/** Runs until a signal ends it; gives the exit code. */
-function untilStopped(server: RunningServer, write: (text: string) => void): Promise<number> {
-  return new Promise((resolve) => {
-    let stopping = false
-    const stop = (signal: string) => {
-      // The second signal of an impatient person ends it at once.
-      if (stopping) process.exit(1)
-      stopping = true
-      write(`\n${signal}: finishing requests under way, then stopping\n`)
-      server.stop().then(
-        () => resolve(0),
-        (error: unknown) => {
-          write(`stop failed: ${String(error)}\n`)
-          resolve(1)
-        },
-      )
-    }
-    process.on('SIGTERM', () => stop('SIGTERM'))
-    process.on('SIGINT', () => stop('SIGINT'))
-    process.on('SIGHUP', () => void server.reload())
-  })
-}
-
-const tokenFile = (): string => path.join(os.homedir(), '.vault-token')
+import { serve, serveDev } from './serve.ts'
 
 const server = command({
   words: ['server'],
@@ -84,11 +47,15 @@ token sys/raw reads and writes what is stored. See docs/seal.md.`,
     }),
     'log-format': str('standard or json.', { choices: ['standard', 'json'] }),
     'log-file': str('File or folder to log to.', { files: true }),
+    workers: str('Processes that serve together, or "auto" for one each core; `workers` of the configuration.', {
+      example: 'int',
+    }),
   },
   async run({ flags, io }) {
-    const print = (text: string) => void io.stdout.write(text)
-    const warn = (text: string) => void io.stderr.write(text)
     const dev = flags.dev || flags['dev-tls'] || flags['dev-data'] !== '' || flags['dev-root-token-id'] !== ''
+    const workers = flags.workers === '' ? undefined : parseWorkers(flags.workers)
+    if (flags.workers !== '' && workers === undefined)
+      throw new UsageError('-workers must be a number from 1 to 256, or "auto"')
     if (!dev && flags.config.length === 0)
       throw new UsageError(
         'A server needs its configuration.',
@@ -96,6 +63,10 @@ token sys/raw reads and writes what is stored. See docs/seal.md.`,
       )
     if (dev && flags.recovery)
       throw new UsageError('a development server has no recovery mode: -recovery needs -config')
+    if ((dev || flags.recovery) && workers !== undefined && workers !== 1)
+      throw new UsageError(`-workers does not go with ${dev ? '-dev' : '-recovery'}: that is one process`)
+    const logFlags = { level: flags['log-level'], format: flags['log-format'], file: flags['log-file'] }
+    if (!dev) return await serve({ files: flags.config, workers, recovery: flags.recovery, logFlags, io })
     const options: DevOptions = {
       folder: flags['dev-data'] || undefined,
       rootTokenId:
@@ -108,88 +79,9 @@ token sys/raw reads and writes what is stored. See docs/seal.md.`,
       tls: flags['dev-tls'],
       tlsFolder: flags['dev-tls-cert-dir'] || undefined,
     }
-    try {
-      const certificates = options.tls
-        ? await (await import('./dev-tls.ts')).devCertificates(options.tlsFolder, options.listenAddress)
-        : undefined
-      const loaded = dev ? parseConfig(devConfig(options, certificates), 'development') : await loadConfig(flags.config)
-      for (const problem of loaded.warnings) warn(`warning: ${printProblem(problem)}\n`)
-      const { config } = loaded
-      const logging = logOptions(config, flags['log-level'], flags['log-format'], flags['log-file'])
-      if (flags.recovery) return await recover(config, logging, { print, warn })
-      const log = openLog(logging)
-      let token = ''
-      const running = await startServer(config, log, async (assembly) => {
-        if (dev) token = await devRootToken(assembly, options)
-      })
-      const keepsToken = !flags['dev-no-store-token'] && options.folder === undefined
-      if (dev && keepsToken) writeFileSync(tokenFile(), token, { mode: 0o600 })
-      print(
-        dev
-          ? announceDev(running, options, token, certificates?.ca)
-          : announce(running, config, await nextStep(running.assembly)),
-      )
-      return await untilStopped(running, warn)
-    } catch (error) {
-      if (error instanceof ConfigError)
-        throw new UsageError(error.message, 'Check it with: coffer operator validate-config FILE')
-      throw error
-    }
+    return await serveDev({ dev: options, discardToken: flags['dev-no-store-token'], logFlags, io })
   },
 })
-
-/** Serves repairs until it is stopped. The log is the record of what was done: it cannot be switched off. */
-async function recover(
-  config: ServerConfig,
-  logging: LogOptions,
-  { print, warn }: Record<'print' | 'warn', (text: string) => void>,
-): Promise<number> {
-  const log = openLog({
-    ...logging,
-    level: logging.level === 'off' || logging.level === 'error' ? 'warn' : logging.level,
-  })
-  const running = await startRecoveryServer(config, log)
-  print(announce(running, config, 'recovery mode: begin with "coffer operator generate-root -recovery-token -init"'))
-  return await untilStopped(running, warn)
-}
-
-const nextStep = async ({ lifecycle }: Assembly): Promise<string> => {
-  if (!lifecycle.sealed) return 'unsealed'
-  return (await lifecycle.initialized())
-    ? 'sealed: unseal it with "coffer operator unseal"'
-    : 'not initialised: do that with "coffer operator init"'
-}
-
-const announce = (running: RunningServer, config: ServerConfig, next: string): string =>
-  [
-    versionLine,
-    ...running.http.addresses.map(({ type, address }) => `  listening on ${type} ${address}`),
-    `  storage ${config.storage?.type ?? 'inmem'}${config.storage?.file ? ` at ${config.storage.file}` : ''}`,
-    `  ${next}`,
-    '',
-  ].join('\n')
-
-function announceDev(running: RunningServer, options: DevOptions, token: string, ca: string | undefined): string {
-  const where = options.folder
-    ? `${path.resolve(options.folder)} (kept; the root token is in the file root-token there, readable by you alone)`
-    : 'in memory, gone when the server stops'
-  const program = path.relative(process.cwd(), path.resolve(import.meta.dirname, '../bin/coffer'))
-  return `${versionLine}, development server
-
-  Address:    ${running.url}
-  Root token: ${token}
-  Data:       ${where}${ca ? `\n  CA:         ${ca}` : ''}
-
-  In another terminal:
-
-    export VAULT_ADDR=${running.url}${ca ? `\n    export VAULT_CACERT=${ca}` : ''}
-    export VAULT_TOKEN=${token}
-    ${program || 'coffer'} kv put secret/hello password=s3cret
-
-  Stop it with Ctrl-C. It is for development: use "coffer server -config=FILE" for anything else.
-
-`
-}
 
 const validate = command({
   words: ['operator', 'validate-config'],
@@ -220,6 +112,7 @@ function describedMounts(engines: readonly Engine[]): DescribedMount[] {
 /** The OpenAPI document of all there is, from a core that never serves. */
 async function openApiText(): Promise<string> {
   const { config } = parseConfig('storage "inmem" {}\nraw_storage_endpoint = true', 'generate')
+  const { assembleServer } = await import('./server.ts')
   const { assembly, close } = await assembleServer(config, openLog({ level: 'off', format: 'json' }))
   const document = openApiFor(describedMounts(assembly.engines), { version: config.apiVersion })
   await close()

@@ -6,6 +6,8 @@ import { hostname } from 'node:os'
 import path from 'node:path'
 import { type Assembly, assemble } from './assembly.ts'
 import type { DeviceConfig } from './audit/options.ts'
+import type { Lifecycle } from './barrier/lifecycle.ts'
+import type { Peers } from './barrier/peers.ts'
 import { readStaticKeys, type StaticKey } from './barrier/slots.ts'
 import { cofferVersion } from './cli/version.ts'
 import type { ListenerSettings, PostgresSettings, SealSettings, ServerConfig } from './config/server-config.ts'
@@ -31,6 +33,13 @@ export interface RunningServer {
   reload(): Promise<void>
   /** Lets requests under way finish, then closes everything in order. */
   stop(): Promise<void>
+}
+
+/** What a server is given that is one of several processes on the same listeners. */
+export interface Siblings {
+  readonly peers: Peers
+  /** Called before the server looks at its seals: from then on the peers may call. */
+  meet(lifecycle: Lifecycle): void
 }
 
 /** Milliseconds that requests under way are given at stop. */
@@ -154,12 +163,14 @@ export async function startServer(
   config: ServerConfig,
   log: Log,
   prepare?: (assembly: Assembly) => Promise<void>,
+  siblings?: Siblings,
 ): Promise<RunningServer & { readonly assembly: Assembly }> {
-  const { assembly, close } = await assembleServer(config, log)
+  const { assembly, close } = await assembleServer(config, log, siblings?.peers)
   try {
+    siblings?.meet(assembly.lifecycle)
     await assembly.lifecycle.autoUnseal()
     await prepare?.(assembly)
-    const server = await serving(config, log, { ...assembly, close })
+    const server = await serving(config, log, { ...assembly, close }, siblings !== undefined)
     void assembly.join()
     return { assembly, ...server }
   } catch (error) {
@@ -193,10 +204,15 @@ export async function startRecoveryServer(config: ServerConfig, log: Log): Promi
   }
 }
 
+/** How the seal stands, for people. */
+export const sealStand = async (lifecycle: Lifecycle): Promise<'unsealed' | 'sealed' | 'not initialised'> =>
+  !lifecycle.sealed ? 'unsealed' : (await lifecycle.initialized()) ? 'sealed' : 'not initialised'
+
 /** Opens the store and assembles a core over it, without a way in. `close` ends both. */
 export async function assembleServer(
   config: ServerConfig,
   log: Log,
+  peers?: Peers,
 ): Promise<{ assembly: Assembly; close(): Promise<void> }> {
   const staticKeys = staticKeysOf(config.seals)
   const room = metricsRoom(metricsOptionsOf(config.telemetry, hostname(), cluster.worker?.id), (facts, message) =>
@@ -211,6 +227,7 @@ export async function assembleServer(
     storage,
     metrics: { room, instruments },
     staticKeys,
+    peers,
     log,
     defaultLeaseTtlSeconds: config.defaultLeaseTtlSeconds,
     maxLeaseTtlSeconds: config.maxLeaseTtlSeconds,
@@ -236,10 +253,10 @@ interface Served {
   close(): Promise<void>
 }
 
-/** Opens the listeners. */
-async function serving(config: ServerConfig, log: Log, served: Served): Promise<RunningServer> {
+/** Opens the listeners; `shared` with other processes. */
+async function serving(config: ServerConfig, log: Log, served: Served, shared = false): Promise<RunningServer> {
   const listeners = config.listeners.map((listener) => listenerOf(config, listener))
-  const http = await startListeners(listeners, logged(served.handler, log, config.logRequestsLevel), { log })
+  const http = await startListeners(listeners, logged(served.handler, log, config.logRequestsLevel), { log, shared })
   if (config.pidFile) writeFileSync(config.pidFile, `${process.pid}\n`, { mode: 0o644 })
   let stopping: Promise<void> | undefined
   const stop = async (): Promise<void> => {

@@ -19,6 +19,7 @@ const allowed: Record<string, readonly string[]> = {
   config: ['lib', 'sdk'],
   system: core,
   http: ['lib', 'sdk', 'core'],
+  workers: ['config', 'barrier', 'http'],
   engines: ['lib', 'crypto', 'storage', 'sdk'],
   auth: ['lib', 'crypto', 'storage', 'sdk'],
   cli: ['lib', 'sdk', 'config', 'audit', 'storage', 'core/policy'],

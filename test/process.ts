@@ -244,11 +244,11 @@ export async function startDurable(options: DurableOptions = {}): Promise<Server
 
 /** A server over SQLite with Shamir's seal: not initialised, or sealed when the folder is an earlier one's. */
 export async function startShamir(
-  options: { extra?: string; listener?: string; folder?: string; port?: number } = {},
+  options: { extra?: string; listener?: string; folder?: string; port?: number; args?: readonly string[] } = {},
 ): Promise<ServerProcess> {
   const port = options.port ?? (await freePort())
   const folder = options.folder ?? newFolder()
   const { extra = '', listener = '' } = options
   const file = writeConfig(folder, port, { extra, listener, shamir: true })
-  return await startProcess({ args: [`-config=${file}`], port, folder })
+  return await startProcess({ args: [`-config=${file}`, ...(options.args ?? [])], port, folder })
 }

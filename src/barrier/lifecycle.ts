@@ -9,6 +9,7 @@ import { createGenerateRoot } from './generate-root.ts'
 import { type InitResult, type InitWanted, initializeStore } from './init.ts'
 import { intervalSecondsMin, maxOperationsMax, maxOperationsMin, type RotateConfig } from './keyring.ts'
 import { createNamespaceSeals, type NamespaceSeals } from './namespace-seal.ts'
+import { type Peers, type SealState, type SharedSeal, sealTogether, stateOf, takeOver, together } from './peers.ts'
 import { createRekey, type Rekey } from './rekey.ts'
 import { type KeyStatus, SealScope } from './scope.ts'
 import { readSealStatus, type SealStatus } from './seal-status.ts'
@@ -34,6 +35,8 @@ export interface LifecyclePorts {
   onUnseal?(): void | Promise<void>
   /** The keys are about to be dropped: stop admitting, let what runs finish. Also called when a process loses its keys. */
   onSeal?(): void | Promise<void>
+  /** Another process has sealed or unsealed a namespace, and this one has followed. */
+  onNamespaceSeal?(): void
   warn?(message: string, cause: unknown): void
 }
 
@@ -42,6 +45,8 @@ export interface LifecycleOptions {
   /** Keys of the configured `seal "static"` stanzas (`readStaticKeys`); empty: Shamir. */
   readonly staticKeys: readonly StaticKey[]
   readonly ports: LifecyclePorts
+  /** Other processes of the machine that seal and unseal together with this one. */
+  readonly peers?: Peers | undefined
   readonly now?: () => number
   readonly meter?: BarrierMeter | undefined
 }
@@ -56,9 +61,17 @@ export interface Lifecycle {
   initialize(wanted: InitWanted): Promise<InitResult>
   /** Takes an unseal share (hex or base64), or with `reset` forgets those given. */
   unseal(input: { key: string; reset: boolean }): Promise<SealStatus>
-  /** Opens the store with the static keys, if it is initialised and they open it. Call at start; answers whether it is unsealed. */
+  /**
+   * Opens the store as the peers have it; without peers with the static keys, if it is initialised and they open it. Call at start; answers
+   * whether it is unsealed.
+   */
   autoUnseal(): Promise<boolean>
+  /** Drops the keys, here and in all peers. */
   seal(): Promise<void>
+  /** Takes over what a peer tells of a seal. Rejects when its keys cannot be used here. */
+  follow(state: SealState): Promise<void>
+  /** All seals, for a peer that begins. */
+  shared(): Promise<SealState[]>
   /** Follows changes other processes made to keys, slots and namespace seals. Call when the epoch moved. */
   refresh(): Promise<void>
   keyStatus(): Promise<KeyStatus>
@@ -81,7 +94,7 @@ export interface Lifecycle {
 
 /** Makes the lifecycle of a store. */
 export function createLifecycle(options: LifecycleOptions): Lifecycle {
-  const { storage, staticKeys, ports, now = Date.now } = options
+  const { storage, staticKeys, ports, peers, now = Date.now } = options
   const warn = (message: string, cause: unknown) => ports.warn?.(message, cause)
   const progress = new ShareProgress()
   let known = false
@@ -104,12 +117,20 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
       openByStatic(clearPrefix, rootId, slots, staticKeys)?.rootKey,
     lost: () => {
       warn('another process changed the root key and this one cannot follow: sealed', undefined)
-      void inTurn(dropKeys).catch((cause) => warn('sealing after the keys were lost failed', cause))
+      void inTurn(dropKeys)
+        .then(() => join(async () => undefined))
+        .catch((cause) => warn('sealing after the keys were lost failed', cause))
     },
     warn,
   })
   const barrier: Barrier = createBarrier(storage, scope, options.meter)
-  const namespaces = createNamespaceSeals(barrier, now, (tx) => ports.moveEpoch?.(tx))
+  const namespaces = createNamespaceSeals(barrier, {
+    now,
+    peers,
+    moved: (tx) => ports.moveEpoch?.(tx),
+    onFollow: () => ports.onNamespaceSeal?.(),
+  })
+  const seal: SharedSeal = { namespace: '', scope, progress }
 
   const stopClock = () => {
     clearInterval(timer)
@@ -126,6 +147,7 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
       scope.drop()
     }
   }
+  const dropIfOpen = async (): Promise<void> => (scope.keyring ? dropKeys() : progress.reset())
   const opened = async (): Promise<void> => {
     try {
       await rewrapStatic(scope, staticKeys).catch((cause) =>
@@ -144,11 +166,22 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
     known ||= (await readSeal(scope)) !== undefined
     return known
   }
-  const autoUnseal = async (): Promise<boolean> => {
-    if (scope.keyring) return true
-    if (!(await unsealByStatic(scope, staticKeys))) return false
-    await opened()
-    return true
+  const autoUnseal = async (): Promise<void> => {
+    if (!scope.keyring && (await unsealByStatic(scope, staticKeys))) await opened()
+  }
+  const follow = (state: SealState): Promise<void> =>
+    inTurn(async () => {
+      if (state.namespace === '') await takeOver(seal, state, { opened, drop: dropIfOpen })
+      else if (scope.keyring) await namespaces.follow(state)
+    })
+  /** Takes over all seals of a peer; without one, with the turn still held, does what a process alone does. */
+  const join = async (otherwise: () => Promise<unknown>): Promise<unknown> => {
+    if (!peers) return otherwise()
+    return peers.inTurn(async () => {
+      const states = await peers.ask()
+      if (!states) return otherwise()
+      for (const state of states) await follow(state)
+    })
   }
   const refresh = async (): Promise<void> => {
     await scope.refresh()
@@ -160,6 +193,14 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
     if (scope.keyring) await namespaces.refresh()
   }
   const status = (): Promise<SealStatus> => readSealStatus(scope, staticKeys, progress)
+  const initialize = async (wanted: InitWanted): Promise<InitResult> => {
+    const current = staticKeys.find((key) => key.current)
+    const result = await initializeStore(scope, current, wanted, (tx) => ports.createRootToken(tx, 'init'))
+    known = true
+    // The keys were handed out once and for all: a failure to unseal must not swallow them.
+    if (current) await autoUnseal().catch((cause) => warn('unsealing after init failed', cause))
+    return result
+  }
   const unseal = async ({ key, reset }: { key: string; reset: boolean }): Promise<SealStatus> => {
     if (reset) {
       if (scope.keyring) throw invalid('vault is unsealed')
@@ -182,18 +223,19 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
     },
     initialized,
     status,
-    initialize: (wanted) =>
-      inTurn(async () => {
-        const current = staticKeys.find((key) => key.current)
-        const result = await initializeStore(scope, current, wanted, (tx) => ports.createRootToken(tx, 'init'))
-        known = true
-        // The keys were handed out once and for all: a failure to unseal must not swallow them.
-        if (current) await autoUnseal().catch((cause) => warn('unsealing after init failed', cause))
-        return result
-      }),
-    unseal: (input) => inTurn(() => unseal(input)),
-    autoUnseal: () => inTurn(autoUnseal),
-    seal: () => inTurn(async () => (scope.keyring ? dropKeys() : undefined)),
+    initialize: (wanted) => together(peers, seal, () => inTurn(() => initialize(wanted))),
+    // Of an open store nothing is left to share: whoever asks often must not keep the others busy.
+    unseal: (input) => together(scope.keyring ? undefined : peers, seal, () => inTurn(() => unseal(input))),
+    async autoUnseal() {
+      await join(() => inTurn(autoUnseal))
+      return scope.keyring !== undefined
+    },
+    seal: () => sealTogether(peers, '', () => inTurn(dropIfOpen)),
+    follow,
+    async shared() {
+      if (scope.keyring) await scope.refresh()
+      return [stateOf(seal), ...namespaces.shared()]
+    },
     refresh,
     keyStatus: () => scope.keyStatus(),
     rotate: () => scope.rotate(),

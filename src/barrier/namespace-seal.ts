@@ -1,13 +1,23 @@
 // Seals of namespaces: a namespace may have keys of its own, cut into shares of its own. Their records lie behind the store's
 // barrier, so nothing of them can be read or tried while the store is sealed.
 import { randomUUID } from 'node:crypto'
-import { generateKey } from '../crypto/aead.ts'
+import { AuthenticationFailed, generateKey } from '../crypto/aead.ts'
 import { invalid } from '../sdk/errors.ts'
 import { encodeRecord } from '../storage/collection.ts'
 import type { Reader, Storage, Writer } from '../storage/storage.ts'
 import { type Barrier, type BarrierWriter, namespacePrefix } from './barrier.ts'
 import { Sealed } from './errors.ts'
 import { defaultRotateConfig, Keyring, newTerm } from './keyring.ts'
+import {
+  type Peers,
+  type SealState,
+  type SharedSeal,
+  sealTogether,
+  stateOf,
+  takeOver,
+  tellState,
+  together,
+} from './peers.ts'
 import { sealRecords } from './records.ts'
 import { SealScope } from './scope.ts'
 import { checkShares, decodeShare, type MadeShares, makeShares, ShareProgress, type SharesSpec } from './shares.ts'
@@ -27,9 +37,15 @@ export interface NamespaceSealStatus {
 export interface NamespaceSeals {
   /**
    * Gives a namespace that the running transaction creates keys of its own and takes them into memory at once, so that the same transaction
-   * can write below `ns/<uuid>/`. `tx` is a transaction of the barrier. When it fails in the end, call `forget`. 400 for a bad spec.
+   * can write below `ns/<uuid>/`. `tx` is a transaction of the barrier. When it fails in the end, call `forget`, else `share`. 400 for a bad spec.
    */
   create(tx: Writer, uuid: string, spec: SharesSpec): Promise<MadeShares>
+  /** Gives the keys of a namespace that was made just now to the peers. */
+  share(uuid: string): Promise<void>
+  /** Takes over what a peer tells of a namespace's seal; keys that do not fit (it is gone by now) are left alone. */
+  follow(state: SealState): Promise<void>
+  /** All seals that are open or have shares. */
+  shared(): SealState[]
   /** Binds a child namespace without keys of its own to those of the sealable namespace above it. */
   adopt(childUuid: string, parentUuid: string): void
   /** Whether the namespace has keys of its own; told from memory. */
@@ -74,11 +90,19 @@ const sealingKey = (uuid: string): string => `${recordsPrefix}${uuid}/sealing`
 const notSealable = () => invalid('namespace is not sealable')
 const firstBlock = 1024
 
-/** The seals of namespaces over a barrier. `moved` runs in the transaction of every sealing, so that other processes notice. */
+export interface NamespaceSealOptions {
+  readonly now: () => number
+  /** Runs in the transaction of every sealing, so that other processes notice. */
+  moved(tx: Writer): void | Promise<void>
+  readonly peers?: Peers | undefined
+  /** A peer has sealed or unsealed a namespace, and this process has followed. */
+  onFollow?(): void
+}
+
+/** The seals of namespaces over a barrier. */
 export function createNamespaceSeals(
   barrier: Barrier,
-  now: () => number,
-  moved: (tx: Writer) => void | Promise<void>,
+  { now, moved, peers, onFollow }: NamespaceSealOptions,
 ): NamespaceSeals {
   const scopes = new Map<string, Known>()
   const prefixOf = (uuid: string) => `${namespacePrefix}${uuid}/`
@@ -179,30 +203,53 @@ export function createNamespaceSeals(
     closed: (uuid) => scopes.get(uuid)?.scope.keyring === undefined,
 
     async unseal(uuid, { key, reset }) {
-      const before = await status(uuid)
-      if (!before) throw notSealable()
+      if (!(await status(uuid))) throw notSealable()
       const here = known(uuid, true)
       const { scope, progress } = here
-      if (reset) progress.reset()
-      else if (key === '') throw invalid('provided key is empty')
-      else if (before.sealed && progress.add(decodeShare(key))) {
-        const [sealing = 0] = await sealingsOf([uuid])
-        const stored = await readSeal(scope)
-        if (!stored) throw notSealable()
-        here.sealing = sealing
-        await unsealByShares(scope, progress, stored, [])
-      }
+      await together(peers, sharedOf(uuid, here), async () => {
+        if (reset) progress.reset()
+        else if (key === '') throw invalid('provided key is empty')
+        else if (!scope.keyring && progress.add(decodeShare(key))) {
+          const [sealing = 0] = await sealingsOf([uuid])
+          const stored = await readSeal(scope)
+          if (!stored) throw notSealable()
+          here.sealing = sealing
+          await unsealByShares(scope, progress, stored, [])
+        }
+      })
       return (await status(uuid)) as NamespaceSealStatus
     },
 
     async seal(uuid) {
       if (!(await status(uuid))) throw notSealable()
-      await barrier.update(async (tx) => {
-        tx.put(sealingKey(uuid), encodeRecord({ at: now() }))
-        await moved(tx)
+      await sealTogether(peers, uuid, async () => {
+        await barrier.update(async (tx) => {
+          tx.put(sealingKey(uuid), encodeRecord({ at: now() }))
+          await moved(tx)
+        })
+        await drop(known(uuid, true))
       })
-      await drop(known(uuid, true))
     },
+
+    async share(uuid) {
+      const found = scopes.get(uuid)
+      if (peers && found) await peers.inTurn(() => tellState(peers, sharedOf(uuid, found)))
+    },
+
+    async follow(state) {
+      const here = known(state.namespace, true)
+      if (state.root && !here.scope.keyring) here.sealing = state.sealing
+      const steps = { opened: async () => undefined, drop: () => drop(here) }
+      await takeOver(sharedOf(state.namespace, here), state, steps).catch((error: unknown) => {
+        if (!(error instanceof AuthenticationFailed)) throw error
+      })
+      onFollow?.()
+    },
+
+    shared: () =>
+      [...scopes]
+        .filter(([, { scope, progress, stored }]) => stored && (scope.keyring || progress.parts.length > 0))
+        .map(([uuid, found]) => stateOf(sharedOf(uuid, found))),
 
     async remove(tx, uuid) {
       const { prefix } = sealRecords(`${recordsPrefix}${uuid}/`)
@@ -226,6 +273,16 @@ export function createNamespaceSeals(
     },
   }
 }
+
+/** A namespace's seal as peers see it. */
+const sharedOf = (namespace: string, known: Known): SharedSeal => ({
+  namespace,
+  scope: known.scope,
+  progress: known.progress,
+  get sealing() {
+    return known.sealing
+  },
+})
 
 function ignoreSealed(error: unknown): void {
   if (!(error instanceof Sealed)) throw error

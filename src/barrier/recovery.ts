@@ -65,7 +65,7 @@ export function createRecovery(options: RecoveryOptions): Recovery {
   })
   const barrier: Barrier = createBarrier(storage, scope)
   // Nothing seals a namespace in recovery mode.
-  const namespaces = createNamespaceSeals(barrier, now, () => undefined)
+  const namespaces = createNamespaceSeals(barrier, { now, moved: () => undefined })
   const progress = new ShareProgress()
   let attempt: Attempt | undefined
   let token: Uint8Array | undefined

@@ -6,6 +6,7 @@ import { memoryStorage } from '../storage/memory.ts'
 import { OutcomeUnknown, type Soon, type Storage, type Writer } from '../storage/storage.ts'
 import type { InitResult, InitWanted } from './init.ts'
 import { createLifecycle, type Lifecycle, type LifecyclePorts } from './lifecycle.ts'
+import type { Peers } from './peers.ts'
 import type { SharesSpec } from './shares.ts'
 import type { StaticKey } from './slots.ts'
 
@@ -50,13 +51,15 @@ export function node(
   {
     staticKeys = [],
     ports = {},
+    peers,
     clock = { now: 1_700_000_000_000 },
-  }: { staticKeys?: StaticKey[]; ports?: Partial<LifecyclePorts>; clock?: { now: number } } = {},
+  }: { staticKeys?: StaticKey[]; ports?: Partial<LifecyclePorts>; peers?: Peers; clock?: { now: number } } = {},
 ): Node {
   const events: string[] = []
   const life = createLifecycle({
     storage,
     staticKeys,
+    peers,
     now: () => clock.now,
     ports: {
       createRootToken,

@@ -200,6 +200,21 @@ export const whole = <F extends number | undefined>(
   shown?: string,
 ) => declare<number, F>('number', (value, key) => readWhole(value, key, least), name, help, fallback, shown)
 
+/** Declares a whole number of at least 1, or `auto`. */
+export const wholeOrAuto = (name: string, help: string, fallback: number | 'auto', most: number) =>
+  declare<number | 'auto', number | 'auto'>(
+    'number or `auto`',
+    (value, key) => {
+      if (value.kind === 'string' && value.value.toLowerCase() === 'auto') return 'auto'
+      const number = readWhole(value, key, 1)
+      return number > most ? fail(`${key} must not be greater than ${most}`, value) : number
+    },
+    name,
+    help,
+    fallback,
+    undefined,
+  )
+
 /** Declares a duration; its value is seconds. */
 export const duration = <F extends number | undefined>(name: string, help: string, fallback: F, shown?: string) =>
   declare<number, F>(

@@ -15,7 +15,9 @@ import {
   texts,
   url,
   whole,
+  wholeOrAuto,
 } from './keys.ts'
+import { workersMax } from './workers.ts'
 
 const section = <T extends Table>(one: Section<T>): Section<T> => one
 const noNodes = 'nodes of Coffer do not talk to each other'
@@ -81,7 +83,17 @@ export const serverSection = section({
       '1.21.5',
     ),
     pluginDirectory: text('plugin_directory', 'Shown, not used: Coffer runs no external plugins.', ''),
-    pidFile: text('pid_file', 'File that holds the process id while the server runs.', ''),
+    workers: wholeOrAuto(
+      'workers',
+      'Server processes behind the same listeners; `auto` is one for each core. See [workers](workers.md).',
+      1,
+      workersMax,
+    ),
+    pidFile: text(
+      'pid_file',
+      'File that holds the process id (of the supervisor, with `workers`) while the server runs.',
+      '',
+    ),
     rawStorageEndpoint: bool(
       'raw_storage_endpoint',
       'Serve `sys/raw`, which reads and writes what is stored below everything; it needs `sudo`. For repairs only.',

@@ -80,7 +80,7 @@ export function requestPipeline(ports: PipelinePorts): Pipeline {
     ) {
       if (reply.raw) throw invalid('this answer cannot be wrapped')
       const wrapInfo = await ports.grants.wrap(tx, p, printEnvelope(envelope), wrapTtl, reply.auth?.accessor)
-      reply = { data: null, wrapInfo }
+      reply = { data: null, wrapInfo, ...(reply.finish && { finish: reply.finish }) }
       envelope = { ...envelopeOf(p.request.id, reply, []), wrapInfo }
     }
     return { reply, envelope, error: undefined }

@@ -15,6 +15,8 @@ export interface PasswordHasher {
 }
 
 export interface PasswordPool extends PasswordHasher {
+  /** Bounds the threads from now on: where several processes share a machine, each takes less of it. */
+  limitThreads(most: number): void
   /** Passwords that wait for a thread. */
   readonly waiting: number
   /** Passwords hashed, and those refused since too many waited, since the pool was made. */
@@ -45,7 +47,8 @@ interface Thread {
 
 /** Makes a pool. Threads start with the first job and keep no process alive while idle. `queueMax` counts waiting jobs. */
 export function passwordPool(options: { readonly threads?: number; readonly queueMax?: number } = {}): PasswordPool {
-  const { threads = availableParallelism() > 2 ? 2 : 1, queueMax = 64 } = options
+  const { queueMax = 64 } = options
+  let { threads = availableParallelism() > 2 ? 2 : 1 } = options
   const pool: Thread[] = []
   const waiting: Pending[] = []
   let closed = false
@@ -113,6 +116,9 @@ export function passwordPool(options: { readonly threads?: number; readonly queu
     })
 
   return {
+    limitThreads(most) {
+      threads = Math.min(threads, most)
+    },
     get waiting() {
       return waiting.length
     },

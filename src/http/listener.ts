@@ -26,6 +26,8 @@ export interface HttpOptions {
   readonly log: HttpSink
   /** Answers what is not below `/v1/`; without it (or when it gives undefined) that is 404. */
   readonly outside?: Outside | undefined
+  /** Several processes accept on these listeners. */
+  readonly shared?: boolean | undefined
 }
 
 /** Running listeners. */
@@ -114,7 +116,7 @@ async function startListener(config: ListenerConfig, handler: Handler, options: 
   wire(server, site)
   const sockets = trackSockets(server, tls)
   if (config.proxyProtocolBehavior) takeProxyHeaders(server, config, limits.headerMs, sources, sockets)
-  const bound = await bind(server, config, tls)
+  const bound = await bind(server, config, tls, options.shared)
   server.on('error', (error) => options.log.error({ err: error, address }, 'listener failed'))
   address = bound.address
   return {

@@ -1,9 +1,12 @@
 // The consistency suite over the stores there are: two cores in one process, and two processes.
 import { rmSync } from 'node:fs'
+import { test } from 'node:test'
 import { memoryStorage } from '../../src/storage/memory.ts'
+import { postgresStorage } from '../../src/storage/postgres.ts'
 import { sqliteStorage } from '../../src/storage/sqlite.ts'
 import type { Storage } from '../../src/storage/storage.ts'
 import { type Inside, startInside } from '../inside.ts'
+import { postgresMissing, startCluster } from '../postgres.ts'
 import { newFolder, type ServerProcess, startDurable } from '../process.ts'
 import { consistencyContract, type Pair, type Peer } from './consistency.ts'
 
@@ -63,6 +66,20 @@ consistencyContract('two cores over one SQLite file', async () => {
     rmSync(folder, { recursive: true, force: true })
   })
 })
+
+const missing = postgresMissing()
+if (missing) test.skip(`consistency over PostgreSQL: ${missing}`)
+else
+  consistencyContract('two cores over one PostgreSQL', async () => {
+    const cluster = await startCluster()
+    const url = await cluster.database()
+    const [first, second] = [await postgresStorage({ url }), await postgresStorage({ url })]
+    return await coresOver(first, second, async () => {
+      await first.close()
+      await second.close()
+      cluster.remove()
+    })
+  })
 
 consistencyContract('two processes over one SQLite file', async () => {
   const first = await startDurable()
