@@ -120,7 +120,7 @@ export class PostgresCommits {
       }
       went = true
       for (const { tx } of group) this.#underWay.add(tx)
-      const calls = this.#callsFor(group, locks)
+      const calls = (): Call[] => this.#callsFor(group, locks)
       const outcome = await this.#pool.runOn(connection, calls, 'commit').catch((error: unknown) => error)
       for (const { tx } of group) this.#underWay.remove(tx)
       if (Array.isArray(outcome)) this.#answer(group, outcome)

@@ -172,7 +172,14 @@ function connectionOver(client: pg.Client, direct: boolean, settings: ConnectSet
           else resolve(rows)
         }
         const all = direct || kind === 'keys' ? calls : [first, ...calls]
-        client.query(new Exchange(all, prepared, end))
+        try {
+          client.query(new Exchange(all, prepared, end))
+        } catch (error) {
+          // Half of it may have been written.
+          lost = true
+          destroy(client)
+          end(error as Error, [])
+        }
       })
     },
     onLost: undefined,

@@ -77,13 +77,13 @@ export class Pool {
   /** Runs calls on a connection. What fails is not tried again; afterwards the pool knows what the error says of its connections. */
   async run(calls: readonly Call[], kind: ExchangeKind): Promise<Row[]> {
     const connection = await this.acquire()
-    return this.runOn(connection, calls, kind)
+    return this.runOn(connection, () => calls, kind)
   }
 
-  /** Runs calls on a connection that was acquired, and releases it. */
-  async runOn(connection: Connection, calls: readonly Call[], kind: ExchangeKind): Promise<Row[]> {
+  /** Runs calls on a connection that was acquired, and releases it, whatever happens. */
+  async runOn(connection: Connection, calls: () => readonly Call[], kind: ExchangeKind): Promise<Row[]> {
     try {
-      return await connection.run(calls, kind)
+      return await connection.run(calls(), kind)
     } catch (error) {
       if (error instanceof ConnectionLost || readOnly(error)) this.dropAll(connection, error)
       throw error

@@ -209,7 +209,8 @@ export class PostgresReader {
       if (carried) eachFact(tx, (key, version) => facts.add(key, version))
       extents.set(tx, carried ? extentAfter(tx, keys, 0) : undefined)
     }
-    const rows = await this.#pool.runOn(connection, [this.#callFor([...places.keys()], facts)], 'keys')
+    const calls = (): Call[] => [this.#callFor([...places.keys()], facts)]
+    const rows = await this.#pool.runOn(connection, calls, 'keys')
     const found = new Array<Row | undefined>(places.size)
     const broken = new Map<string, Set<number>>()
     for (const row of rows) {
