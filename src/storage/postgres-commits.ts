@@ -120,8 +120,8 @@ export class PostgresCommits {
       }
       went = true
       for (const { tx } of group) this.#underWay.add(tx)
-      const calls = [...(connection.direct ? [] : [this.#bounds()]), ...this.#callsFor(group, locks)]
-      const outcome = await this.#pool.runOn(connection, calls, true).catch((error: unknown) => error)
+      const calls = (): Call[] => this.#callsFor(group, locks)
+      const outcome = await this.#pool.runOn(connection, calls, 'commit').catch((error: unknown) => error)
       for (const { tx } of group) this.#underWay.remove(tx)
       if (Array.isArray(outcome)) this.#answer(group, outcome)
       else this.#fail(group, outcome)
@@ -156,11 +156,6 @@ export class PostgresCommits {
     }
     this.#queue = rest
     return { group, locks }
-  }
-
-  #bounds(): Call {
-    const { lockTimeoutMs, statementTimeoutMs } = this.#pool.settings
-    return { statement: this.#sql.bounds, values: [String(lockTimeoutMs), String(statementTimeoutMs)] }
   }
 
   #callsFor(group: readonly Waiting[], locks: GroupLocks): Call[] {

@@ -27,8 +27,6 @@ export interface Sql {
   readonly commit: Statement
   /** The same for one commit, which read ranges. */
   readonly commitRanges: Statement
-  /** For one transaction what direct connections set once: lock timeout $1, statement timeout $2, plans. */
-  readonly bounds: Statement
 }
 
 // A scalar subquery is looked up by index for each fact, whatever the planner believes of the table's size.
@@ -152,12 +150,6 @@ export function sqlFor(schema: string): Sql {
       name: 'coffer_commit_ranges',
       text: commit(`UNION ALL SELECT 0 FROM ${brokenRanges(entry, 8)}`),
       types: [...commitTypes, ...rangesTypes],
-    },
-    bounds: {
-      name: 'coffer_bounds',
-      text: `SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', $2, true),
-        set_config('enable_seqscan', 'off', true)`,
-      types: [0, 0],
     },
   }
 }
