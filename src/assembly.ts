@@ -47,6 +47,7 @@ import { type Engine, mountPrefix } from './sdk/engine.ts'
 import { ApiError } from './sdk/errors.ts'
 import { helpFor } from './sdk/help.ts'
 import type { OperationVerb } from './sdk/operation.ts'
+import { keepUnsealing } from './self-unseal.ts'
 import type { Reader, Storage } from './storage/storage.ts'
 import { identityEngine } from './system/identity.ts'
 import { openMetrics } from './system/metrics.ts'
@@ -72,6 +73,8 @@ export interface AssemblyOptions {
   /** What is counted with; the assembly ends it. Absent: made here. */
   readonly metrics?: { readonly room: MetricsRoom; readonly instruments: Instruments }
   readonly now?: () => number
+  /** Milliseconds between looks for a store that others initialise; for tests. */
+  readonly lookForKeysMs?: number
 }
 
 export interface Assembly {
@@ -81,12 +84,16 @@ export interface Assembly {
   readonly engines: readonly Engine[]
   /** Opens audit files anew (SIGHUP). */
   reopenAudit(): Promise<void>
+  /** Opens the store with the keys of the configuration, if it can; else looks again until it could, also when others initialise it. */
+  unsealItself(): Promise<void>
   /** Tells the other nodes over the store that this one is there, until `close`. */
   join(): Promise<void>
   /** Ends jobs, audit and metrics, then drops the keys. */
   close(): Promise<void>
 }
 
+/** Milliseconds between looks for a store that others initialise. */
+const lookForKeysMs = 2_000
 /** Milliseconds that requests under way are given when the store is sealed. */
 const sealGraceMs = 2_000
 
@@ -230,6 +237,8 @@ export function assemble(options: AssemblyOptions): Assembly {
     })
   }
   let clusterName = facts.clusterName
+  let wasOpen = false
+  let endLooking = (): void => undefined
   const lifecycle = createLifecycle({
     storage,
     meter: instruments.barrier,
@@ -244,6 +253,7 @@ export function assemble(options: AssemblyOptions): Assembly {
       moveEpoch: (tx) => moveEpoch(tx, 'mounts'),
       async onUnseal() {
         const began = performance.now()
+        wasOpen = true
         storeId = (await lifecycle.status()).storeId
         await openAudit()
         await lifecycle.barrier.view((tx) => tables.current(tx))
@@ -390,8 +400,15 @@ export function assemble(options: AssemblyOptions): Assembly {
     engines: [...engines.values()],
     handler: { handle, cors, bodyKind },
     reopenAudit: async () => await room?.reopen(),
+    async unsealItself() {
+      if ((await lifecycle.autoUnseal()) || options.staticKeys.length === 0) return
+      const warn = (message: string, cause: unknown) => log.warn({ cause: String(cause) }, message)
+      const ports = { autoUnseal: lifecycle.autoUnseal, wasOpen: () => wasOpen, warn }
+      endLooking = keepUnsealing({ ...ports, everyMs: options.lookForKeysMs ?? lookForKeysMs })
+    },
     join: () => nodes.start(),
     async close() {
+      endLooking()
       await nodes.stop()
       await jobs.stop()
       await room?.close()

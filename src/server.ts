@@ -168,7 +168,7 @@ export async function startServer(
   const { assembly, close } = await assembleServer(config, log, siblings?.peers)
   try {
     siblings?.meet(assembly.lifecycle)
-    await assembly.lifecycle.autoUnseal()
+    await assembly.unsealItself()
     await prepare?.(assembly)
     const server = await serving(config, log, { ...assembly, close }, siblings !== undefined)
     void assembly.join()
