@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { setTimeout as pause } from 'node:timers/promises'
 import { runner } from './run.ts'
+import { sqliteExports } from './sqlite-export.ts'
 import { Facts, type FileMoment } from './sqlite-facts.ts'
 import { openForReading, sqliteCode } from './sqlite-file.ts'
 import { startWriter, type Writer } from './sqlite-group.ts'
@@ -50,14 +51,16 @@ export async function sqliteStorage(options: SqliteOptions): Promise<SqliteStora
     throw new StorageUnusable(`${path} cannot be read`, { cause: error })
   }
   const { view, update, drain } = runner(keeper, options.attemptsMax)
+  const exports = sqliteExports(path)
   let closed: Promise<void> | undefined
   return {
     kind: 'sqlite',
     path,
     view,
     update,
+    export: exports.run,
     close() {
-      closed ??= drain().then(() => {
+      closed ??= Promise.all([drain(), exports.close()]).then(() => {
         db.close()
         return writer.close()
       })

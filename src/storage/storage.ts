@@ -74,8 +74,21 @@ export interface Storage {
    * Resolves when the commit is durable. Rejects with what the function threw (nothing is written then), `OutcomeUnknown`, or `StorageClosed`.
    */
   update<T>(fn: (tx: Writer) => Promise<T>): Promise<T>
+  /**
+   * Gives every entry in key order, in pages of bounded size, all of one state of the store whatever is committed meanwhile. The state is
+   * taken at the first page. Ending the iteration early frees what it holds; closing the store waits for none of it and ends it with `StorageClosed`.
+   */
+  export?(options?: ExportOptions): AsyncIterable<readonly Entry[]>
   /** Waits for what is under way, then closes. Later calls reject with `StorageClosed`. */
   close(): Promise<void>
+}
+
+/** A page of an export ends at so many entries, or at the entry that brings its values to so many bytes. */
+export const pageMax = { entries: 1000, bytes: 1024 * 1024 } as const
+
+export interface ExportOptions {
+  /** Only keys after this one, in byte order. */
+  readonly after?: string
 }
 
 /** Base of the errors storage throws; `message` is fit for an operator's eyes and holds no value. */
