@@ -9,7 +9,7 @@ import { Sealed } from './barrier/errors.ts'
 import { createLifecycle, type Lifecycle } from './barrier/lifecycle.ts'
 import type { StaticKey } from './barrier/slots.ts'
 import { cleanupKind, cleanupQueue } from './core/cleanup.ts'
-import { moveEpoch } from './core/epoch.ts'
+import { epochKey, moveEpoch, restartEpoch } from './core/epoch.ts'
 import type { Handler } from './core/exchange.ts'
 import { tokenGrants } from './core/grants.ts'
 import { identityStore } from './core/identity/index.ts'
@@ -54,6 +54,8 @@ export interface AssemblyOptions {
   readonly allowApiAudit: boolean
   readonly allowAuditPrefix: boolean
   readonly now?: () => number
+  /** Names of nodes that do not know the newest storage format; absent: there are no others. */
+  readonly olderNodes?: () => Promise<readonly string[]>
 }
 
 export interface Assembly {
@@ -102,6 +104,7 @@ export function assemble(options: AssemblyOptions): Assembly {
     engines,
     defaultLeaseTtlSeconds: options.defaultLeaseTtlSeconds,
     maxLeaseTtlSeconds: options.maxLeaseTtlSeconds,
+    storageFormat: () => lifecycle.storageFormat(),
     namespaceSealed: (uuid) => lifecycle.namespaces.closed(uuid),
     async loaded(topology) {
       await lifecycle.refresh()
@@ -158,6 +161,17 @@ export function assemble(options: AssemblyOptions): Assembly {
     log: (level, message, more) => log[level](more, message),
   })
 
+  /** What jobs work on: like requests they follow the epoch, so that none writes into a store that is being replaced. */
+  const jobStorage: Storage = {
+    kind: storage.kind,
+    view: (fn) => lifecycle.barrier.view(fn),
+    update: (fn) =>
+      lifecycle.barrier.update(async (tx) => {
+        await tables.current(tx)
+        return await fn(tx)
+      }),
+    close: () => lifecycle.barrier.close(),
+  }
   const openAudit = async (): Promise<void> => {
     const pkcs8 = await lifecycle.barrier.update(async (tx) => {
       const entry = await tx.get(auditKeyPath)
@@ -194,10 +208,11 @@ export function assemble(options: AssemblyOptions): Assembly {
         return (await tokens.create(tx, rootTokenSpec({ id: 'root', uuid: 'root', path: '' }, now()))).token
       },
       moveEpoch: (tx) => moveEpoch(tx, 'mounts'),
+      epoch: { key: epochKey, restart: (tx) => restartEpoch(tx, now()) },
       async onUnseal() {
         await openAudit()
         await lifecycle.barrier.view((tx) => tables.current(tx))
-        jobs.start(lifecycle.barrier)
+        jobs.start(jobStorage)
         traffic.open()
         log.info('unsealed')
       },
@@ -242,6 +257,7 @@ export function assemble(options: AssemblyOptions): Assembly {
       return room
     },
     health: () => room?.health(),
+    olderNodes: options.olderNodes ?? (async () => []),
     namespaceSealChanged: () => tables.clear(),
   })
   const add = (engine: Engine) => engines.set(`${engine.kind}:${engine.type}`, engine)

@@ -5,9 +5,10 @@ import { hostname } from 'node:os'
 import path from 'node:path'
 import { type Assembly, assemble } from './assembly.ts'
 import type { DeviceConfig } from './audit/options.ts'
+import { checkFormat } from './barrier/format.ts'
 import { readStaticKeys, type StaticKey } from './barrier/slots.ts'
 import { cofferVersion } from './cli/version.ts'
-import type { ListenerSettings, SealSettings, ServerConfig } from './config/server-config.ts'
+import type { ListenerSettings, SealSettings, ServerConfig, StorageSettings } from './config/server-config.ts'
 import type { Handler } from './core/exchange.ts'
 import type { ListenerConfig } from './http/limits.ts'
 import { type HttpServer, startListeners } from './http/listener.ts'
@@ -30,10 +31,11 @@ export interface RunningServer {
 /** Milliseconds that requests under way are given at stop. */
 const graceMs = 10_000
 
-const openStorage = async (config: ServerConfig): Promise<Storage> => {
-  if (!config.storage || config.storage.type === 'inmem' || !config.storage.file) return memoryStorage()
-  mkdirSync(path.dirname(path.resolve(config.storage.file)), { recursive: true, mode: 0o700 })
-  return await sqliteStorage({ path: config.storage.file })
+/** Opens the store of a stanza, making it if need be; without one, a store in memory. */
+export const openStorage = async (settings: StorageSettings | undefined): Promise<Storage> => {
+  if (!settings || settings.type === 'inmem' || !settings.file) return memoryStorage()
+  mkdirSync(path.dirname(path.resolve(settings.file)), { recursive: true, mode: 0o700 })
+  return await sqliteStorage({ path: settings.file })
 }
 
 const staticKeysOf = (seals: readonly SealSettings[]): StaticKey[] =>
@@ -137,7 +139,13 @@ export async function assembleServer(
   log: Log,
 ): Promise<{ assembly: Assembly; storage: Storage; close(): Promise<void> }> {
   const staticKeys = staticKeysOf(config.seals)
-  const storage = await openStorage(config)
+  const storage = await openStorage(config.storage)
+  try {
+    await checkFormat(storage)
+  } catch (error) {
+    await storage.close()
+    throw error
+  }
   const assembly = assemble({
     storage,
     staticKeys,

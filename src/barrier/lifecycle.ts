@@ -1,20 +1,24 @@
 // The life of a store on this node: uninitialised, sealed, unsealed. It owns the keys; core is told when they come and go.
 // Sealing first lets core stop, then drops every key.
 import type { KeyObject } from 'node:crypto'
-import { invalid } from '../sdk/errors.ts'
+import { invalid, unavailable } from '../sdk/errors.ts'
 import type { Storage, Writer } from '../storage/storage.ts'
 import { authorityOf, unsealsItself } from './authority.ts'
 import { type Barrier, clearPrefix, createBarrier } from './barrier.ts'
 import { Sealed } from './errors.ts'
+import { formatOf, newestFormat, putFormat } from './format.ts'
 import { createGenerateRoot, type GenerateRoot } from './generate-root.ts'
 import { type InitResult, type InitWanted, initializeStore } from './init.ts'
 import { intervalSecondsMin, maxOperationsMax, maxOperationsMin, type RotateConfig } from './keyring.ts'
 import { createNamespaceSeals, type NamespaceSeals } from './namespace-seal.ts'
 import { createRekey, type Rekey } from './rekey.ts'
+import { restoring } from './restore.ts'
 import { type KeyStatus, SealScope } from './scope.ts'
 import { decodeShare, ShareProgress } from './shares.ts'
 import { createSlotList, type SlotList } from './slot-list.ts'
 import type { StaticKey } from './slots.ts'
+import { createSnapshots, type Snapshots } from './snapshots.ts'
+import { createSuspension } from './suspension.ts'
 import { openByStatic, readSeal, rewrapStatic, unsealByShares, unsealByStatic } from './unseal.ts'
 
 /** How often an unsealed process looks after its keys by itself. */
@@ -29,6 +33,8 @@ export interface LifecyclePorts {
   createRootToken(tx: Writer, why: 'init' | 'generate-root'): Promise<string>
   /** Moves the epoch: keys or slots change in this transaction. */
   moveEpoch?(tx: Writer): void | Promise<void>
+  /** The record whose version every process watches, and how it is written anew when all of the store was replaced. */
+  readonly epoch?: { readonly key: string; restart(tx: Writer): void }
   /** The keys are in memory; core loads what it needs. When it throws, the store is sealed again. */
   onUnseal?(): void | Promise<void>
   /** The keys are about to be dropped: stop admitting, let what runs finish. Also called when a process loses its keys. */
@@ -87,6 +93,11 @@ export interface Lifecycle {
   readonly generateRoot: GenerateRoot
   readonly slots: SlotList
   readonly namespaces: NamespaceSeals
+  readonly snapshots: Snapshots
+  /** The finalized storage format, as the store has it. Rejects with `Sealed` while the store is being replaced, and seals this process then. */
+  storageFormat(): Promise<number>
+  /** Finalizes the newest storage format. */
+  finalizeFormat(): Promise<void>
   /** Does what the clock asks for (also done every minute while unsealed). */
   tick(): Promise<void>
   /** Seals without telling core, and closes nothing: for the end of the process, before storage is closed. */
@@ -117,22 +128,38 @@ export function createLifecycle({ storage, staticKeys, ports, now = Date.now }: 
       openByStatic(clearPrefix, rootId, slots, staticKeys)?.rootKey,
     lost: () => {
       warn('another process changed the root key and this one cannot follow: sealed', undefined)
-      void inTurn(dropKeys).catch((cause) => warn('sealing after the keys were lost failed', cause))
+      void inTurn(() => dropKeys()).catch((cause) => warn('sealing after the keys were lost failed', cause))
     },
     warn,
   })
   const barrier: Barrier = createBarrier(storage, scope)
   const namespaces = createNamespaceSeals(barrier, now)
+  const suspension = createSuspension(scope, {
+    inTurn,
+    dropKeys: (between) => dropKeys(between),
+    async reopen() {
+      if (!scope.keyring && !(await unsealByStatic(scope, staticKeys))) return
+      await opened()
+    },
+    warn,
+  })
+  const snapshots = createSnapshots(scope, barrier, {
+    staticKeys,
+    epoch: ports.epoch,
+    moveEpoch: (tx) => ports.moveEpoch?.(tx),
+    suspend: (change) => suspension.suspend(change),
+  })
 
   const stopClock = () => {
     clearInterval(timer)
     timer = undefined
   }
-  const dropKeys = async (): Promise<void> => {
+  const dropKeys = async (between?: () => Promise<void>): Promise<void> => {
     stopClock()
     progress.reset()
     try {
       await ports.onSeal?.()
+      await between?.()
     } finally {
       await namespaces.dropAll().catch((cause) => warn('releasing the keys of namespaces failed', cause))
       await scope.release().catch((cause) => warn('giving back reserved encryptions failed', cause))
@@ -141,6 +168,7 @@ export function createLifecycle({ storage, staticKeys, ports, now = Date.now }: 
   }
   const opened = async (): Promise<void> => {
     try {
+      await snapshots.finish()
       await rewrapStatic(scope, staticKeys).catch((cause) =>
         warn('wrapping the seal with its current key failed', cause),
       )
@@ -221,7 +249,11 @@ export function createLifecycle({ storage, staticKeys, ports, now = Date.now }: 
       }),
     unseal: (input) => inTurn(() => unseal(input)),
     autoUnseal: () => inTurn(autoUnseal),
-    seal: () => inTurn(async () => (scope.keyring ? dropKeys() : undefined)),
+    seal: () =>
+      inTurn(async () => {
+        suspension.end()
+        if (scope.keyring) await dropKeys()
+      }),
     refresh,
     keyStatus: () => scope.keyStatus(),
     rotate: () => scope.rotate(),
@@ -246,9 +278,30 @@ export function createLifecycle({ storage, staticKeys, ports, now = Date.now }: 
     generateRoot: createGenerateRoot(scope, barrier, (tx) => ports.createRootToken(tx, 'generate-root')),
     slots: createSlotList(scope, staticKeys),
     namespaces,
+    snapshots,
+    async storageFormat() {
+      const { format, barred } = await storage.view(async (tx) => ({
+        format: await formatOf(tx),
+        barred: await restoring(tx),
+      }))
+      if (format > newestFormat)
+        throw unavailable(`the store is finalized for storage format ${format}; this server is too old for it`)
+      if (!barred) return format
+      void suspension.suspend().catch((cause) => warn('sealing for a restore failed', cause))
+      throw new Sealed()
+    },
+    finalizeFormat: () =>
+      storage.update(async (raw) => {
+        if ((await formatOf(raw)) >= newestFormat) return
+        putFormat(raw, newestFormat)
+        const tx = barrier.writerOver(raw)
+        await ports.moveEpoch?.(tx)
+        await tx.settle()
+      }),
     tick,
     close: () =>
       inTurn(async () => {
+        suspension.end()
         stopClock()
         progress.reset()
         if (!scope.keyring) return

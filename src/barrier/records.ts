@@ -58,6 +58,9 @@ export interface CountRecord {
 /** The records of one seal, by name. */
 export interface SealRecords {
   readonly prefix: string
+  readonly keyringKey: string
+  readonly slotsKey: string
+  readonly handoverKey: string
   keyring(tx: Reader): Promise<{ value: KeyringRecord; version: number } | undefined>
   slots(tx: Reader): Promise<SlotsRecord | undefined>
   handover(tx: Reader): Promise<HandoverRecord | undefined>
@@ -72,6 +75,9 @@ export function sealRecords(prefix: string): SealRecords {
   const all = collection<unknown>(prefix)
   return {
     prefix,
+    keyringKey: all.key('keyring'),
+    slotsKey: all.key('slots'),
+    handoverKey: all.key('handover'),
     keyring: (tx) => all.getVersioned(tx, 'keyring') as Promise<{ value: KeyringRecord; version: number } | undefined>,
     slots: (tx) => all.get(tx, 'slots') as Promise<SlotsRecord | undefined>,
     handover: (tx) => all.get(tx, 'handover') as Promise<HandoverRecord | undefined>,

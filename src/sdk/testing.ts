@@ -32,6 +32,8 @@ export interface HarnessOptions {
   readonly caller?: Partial<Caller>
   readonly defaultLeaseTtlSeconds?: number
   readonly maxLeaseTtlSeconds?: number
+  /** Default: the newest. */
+  readonly storageFormat?: number
 }
 
 /** Mounts an engine for a test. Rejections are the `ApiError`s a client would see. */
@@ -83,6 +85,7 @@ export async function mountForTest(engine: Engine, storage: Storage, settings: H
       listener: { disableUnauthedRekey: false, disableUnauthedGenerateRoot: false },
       ...request,
     },
+    storageFormat: settings.storageFormat ?? Number.MAX_SAFE_INTEGER,
     warn: (message) => void warnings.push(message),
   })
   const call = async (verb: OperationVerb, path: string, query: Record<string, string>, body?: JsonObject) => {

@@ -17,7 +17,9 @@ import { namespaceSealOperations } from './namespace-seals.ts'
 import { namespaceOperations } from './namespaces.ts'
 import { type AclOf, capabilityOperations, policyOperations } from './policies.ts'
 import { type SealFacts, sealOperations } from './seal.ts'
+import { snapshotOperations } from './snapshot.ts'
 import { toolsOperations } from './tools.ts'
+import { type OlderNodes, upgradeOperations } from './upgrade.ts'
 import { wrappingOperations } from './wrapping.ts'
 
 /** What a server says of itself. */
@@ -38,6 +40,7 @@ export interface SystemPorts {
   aclOf(tx: Reader, context: Context): Promise<Acl | undefined>
   auditRoom(): AuditRoom
   health(): AuditHealth | undefined
+  readonly olderNodes: OlderNodes
   /** A namespace was sealed or unsealed here: what was loaded of it is no longer right. */
   namespaceSealChanged(): void
 }
@@ -72,6 +75,8 @@ export function systemEngine(ports: SystemPorts): Engine {
         allowPrefix: ports.allowAuditPrefix,
       }),
       ...internalOperations({ mounts, aclOf: ports.aclOf, version: ports.facts.apiVersion }),
+      ...snapshotOperations(lifecycle.snapshots, ports.facts.cofferVersion),
+      ...upgradeOperations(lifecycle, ports.facts.cofferVersion, ports.olderNodes),
       ...toolsOperations,
     ],
   })
