@@ -10,6 +10,7 @@ import { configReference } from './config/reference.ts'
 import type { ServerConfig } from './config/server-config.ts'
 import { type DevOptions, devConfig, devRootToken } from './dev.ts'
 import { type LogOptions, openLog } from './log.ts'
+import { migrateCommand } from './migrate.ts'
 import type { Engine } from './sdk/engine.ts'
 import { type DescribedMount, openApiFor } from './sdk/openapi.ts'
 import { assembleServer, type RunningServer, startServer } from './server.ts'
@@ -219,4 +220,4 @@ const generate = command({
   },
 })
 
-export const serverCommands: readonly Command[] = [server, validate, generate]
+export const serverCommands: readonly Command[] = [server, validate, migrateCommand, generate]

@@ -14,6 +14,7 @@ import type { ListenerConfig } from './http/limits.ts'
 import { type HttpServer, startListeners } from './http/listener.ts'
 import type { Log } from './log.ts'
 import { memoryStorage } from './storage/memory.ts'
+import { checkMigrated } from './storage/migrate.ts'
 import { sqliteStorage } from './storage/sqlite.ts'
 import type { Storage } from './storage/storage.ts'
 
@@ -141,6 +142,7 @@ export async function assembleServer(
   const staticKeys = staticKeysOf(config.seals)
   const storage = await openStorage(config.storage)
   try {
+    await checkMigrated(storage)
     await checkFormat(storage)
   } catch (error) {
     await storage.close()

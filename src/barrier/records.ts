@@ -3,6 +3,7 @@
 import { Buffer } from 'node:buffer'
 import { type Collection, collection } from '../storage/collection.ts'
 import type { Reader, Writer } from '../storage/storage.ts'
+import { clearPrefix } from './barrier.ts'
 
 /** The wrapped keyring. */
 export interface KeyringRecord {
@@ -87,6 +88,10 @@ export function sealRecords(prefix: string): SealRecords {
     counts: collection<CountRecord>(`${prefix}count/`),
   }
 }
+
+/** Reads what a store is called for ever; undefined for one that was not initialised. */
+export const storeIdOf = async (tx: Reader): Promise<string | undefined> =>
+  (await sealRecords(clearPrefix).slots(tx))?.storeId
 
 /** Bytes as the text a record holds. */
 export const toText = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64')

@@ -128,6 +128,7 @@ export function failing(storage: Storage, lost = false) {
       if (struck) throw new OutcomeUnknown('injected after commit')
       return result
     },
+    ...(storage.export && { export: storage.export }),
     close: () => storage.close(),
   }
   return { storage: faulty, state }
