@@ -34,7 +34,7 @@ export interface CallOptions {
 /** Assembles, initialises and unseals a core. */
 export async function startInside(
   storage: Storage,
-  options: { devices?: DeviceConfig[]; now?: () => number } = {},
+  options: { devices?: DeviceConfig[]; now?: () => number; olderNodes?: () => Promise<string[]> } = {},
 ): Promise<Inside> {
   const assembly = assemble({
     storage,
@@ -54,6 +54,7 @@ export async function startInside(
       clusterAddress: '',
     },
     ...(options.now ? { now: options.now } : {}),
+    ...(options.olderNodes ? { olderNodes: options.olderNodes } : {}),
   })
   const none = { shares: 0, threshold: 0, pgpKeys: [] }
   const { rootToken: root } = await assembly.lifecycle.initialize({
