@@ -36,7 +36,9 @@ test('configurations are those that the server takes', () => {
     const file = path.join(folder, 'coffer.hcl')
     writeFileSync(file, read(name))
     const { stdout, stderr } = spawnSync(coffer, ['operator', 'validate-config', file], { encoding: 'utf8' })
-    const wrong = stderr.split('\n').filter((line) => line.startsWith('error') && !/keeps data in SQLite only/.test(line))
+    const wrong = stderr
+      .split('\n')
+      .filter((line) => line.startsWith('error') && !/keeps data in SQLite only/.test(line))
     assert.deepEqual(wrong, [], stdout)
   }
 })
