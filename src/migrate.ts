@@ -42,10 +42,10 @@ function progressOn(io: CliIo): { show(progress: MigrationProgress): void; end()
 }
 
 /** Opens a store that must be there already. */
-async function openExisting(settings: StorageSettings): Promise<Storage> {
+async function openExisting(settings: StorageSettings, warn: (message: string) => void): Promise<Storage> {
   if (settings.file !== undefined && !existsSync(settings.file))
     throw new CliError(2, `Error migrating: storage_source: ${settings.file} does not exist`)
-  return await openStorage(settings)
+  return await openStorage(settings, warn)
 }
 
 async function copyAll(source: Storage, destination: Storage, start: string, io: CliIo): Promise<string> {
@@ -99,6 +99,7 @@ export const migrateCommand = command({
     const config = await loadMigration(file).catch((error: unknown) => {
       throw error instanceof ConfigError ? new UsageError(error.message) : error
     })
+    const warn = (message: string) => void io.stderr.write(`${message}\n`)
     const open: Storage[] = []
     const keep = (storage: Storage): Storage => {
       open.push(storage)
@@ -106,12 +107,12 @@ export const migrateCommand = command({
     }
     try {
       if (flags.reset) {
-        await takeBack(keep(await openStorage(config.destination)))
+        await takeBack(keep(await openStorage(config.destination, warn)))
         ui.out('Success! Migration lock reset (if it was set).')
         return 0
       }
-      const source = keep(await openExisting(config.source))
-      const destination = keep(await openStorage(config.destination))
+      const source = keep(await openExisting(config.source, warn))
+      const destination = keep(await openStorage(config.destination, warn))
       ui.out(await copyAll(source, destination, flags.start, io))
       return 0
     } catch (error) {

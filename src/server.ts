@@ -8,7 +8,13 @@ import type { DeviceConfig } from './audit/options.ts'
 import { checkFormat } from './barrier/format.ts'
 import { readStaticKeys, type StaticKey } from './barrier/slots.ts'
 import { cofferVersion } from './cli/version.ts'
-import type { ListenerSettings, SealSettings, ServerConfig, StorageSettings } from './config/server-config.ts'
+import type {
+  ListenerSettings,
+  PostgresSettings,
+  SealSettings,
+  ServerConfig,
+  StorageSettings,
+} from './config/server-config.ts'
 import type { Handler } from './core/exchange.ts'
 import type { ListenerConfig } from './http/limits.ts'
 import { type HttpServer, startListeners } from './http/listener.ts'
@@ -32,11 +38,34 @@ export interface RunningServer {
 /** Milliseconds that requests under way are given at stop. */
 const graceMs = 10_000
 
-/** Opens the store of a stanza, making it if need be; without one, a store in memory. */
-export const openStorage = async (settings: StorageSettings | undefined): Promise<Storage> => {
+/** Opens the store of a stanza, making it if need be; without one, a store in memory. `warn` is told of connections that are lost and found again. */
+export const openStorage = async (
+  settings: StorageSettings | undefined,
+  warn: (message: string) => void,
+): Promise<Storage> => {
+  if (settings?.type === 'postgresql') return await openPostgres(settings.postgres, warn)
   if (!settings || settings.type === 'inmem' || !settings.file) return memoryStorage()
   mkdirSync(path.dirname(path.resolve(settings.file)), { recursive: true, mode: 0o700 })
   return await sqliteStorage({ path: settings.file })
+}
+
+const openPostgres = async (settings: PostgresSettings, warn: (message: string) => void): Promise<Storage> => {
+  // Only servers that need the driver load it.
+  const { postgresStorage } = await import('./storage/postgres.ts')
+  const ms = (seconds: number): number => Math.ceil(seconds * 1000)
+  return await postgresStorage({
+    url: settings.url.reveal(),
+    password: { file: settings.passwordFile, env: settings.passwordEnv },
+    schema: settings.schema,
+    create: settings.create,
+    connectionsMax: settings.maxParallel,
+    idleMax: settings.maxIdle,
+    connectTimeoutMs: settings.connectTimeoutSeconds === undefined ? undefined : ms(settings.connectTimeoutSeconds),
+    statementTimeoutMs: ms(settings.statementTimeoutSeconds),
+    lockTimeoutMs: ms(settings.lockTimeoutSeconds),
+    waitMs: ms(settings.failoverTimeoutSeconds),
+    onTrouble: warn,
+  })
 }
 
 const staticKeysOf = (seals: readonly SealSettings[]): StaticKey[] =>
@@ -140,7 +169,7 @@ export async function assembleServer(
   log: Log,
 ): Promise<{ assembly: Assembly; storage: Storage; close(): Promise<void> }> {
   const staticKeys = staticKeysOf(config.seals)
-  const storage = await openStorage(config.storage)
+  const storage = await openStorage(config.storage, (message) => log.warn({ storage: config.storage?.type }, message))
   try {
     await checkMigrated(storage)
     await checkFormat(storage)

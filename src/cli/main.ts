@@ -1,5 +1,7 @@
 // The command line: finds the command in the table, parses flags, runs it, turns what went wrong into a message and an exit
 // code. It knows no server; commands that start one are handed in.
+
+import { variable, variableName } from '../lib/environment.ts'
 import { type Client, makeClient } from './client.ts'
 import type { Command, Context } from './command.ts'
 import { auditCommands } from './commands/audit.ts'
@@ -23,7 +25,6 @@ import { statusCommands } from './commands/status.ts'
 import { tokenCommands } from './commands/token.ts'
 import { upgradeCommands } from './commands/upgrade.ts'
 import { parseData } from './data.ts'
-import { variable, variableName } from './environment.ts'
 import { AnswerError, CliError, ConnectError, Preview, UsageError } from './errors.ts'
 import { findFlag, type Parsed, parseBool, parseFlags, splitFlag } from './flags.ts'
 import { anywhereFlags, type GlobalFlags, globalFlags } from './globals.ts'

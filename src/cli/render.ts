@@ -1,7 +1,8 @@
 // Where output goes and in which format. Results go to standard output, everything else to standard error; on a terminal
 // control characters of what a server sent are made visible, so that a secret cannot drive the terminal.
+
+import { variable } from '../lib/environment.ts'
 import { isJsonObject, type JsonObject, type JsonValue, parseJson } from '../lib/json.ts'
-import { variable } from './environment.ts'
 import { UsageError } from './errors.ts'
 import { formatTime, formatValue, humanSeconds, looksLikeDuration, quoteList, sortedKeys } from './go.ts'
 import type { CliIo } from './io.ts'

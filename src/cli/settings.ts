@@ -1,7 +1,7 @@
 // Where the server is and how to speak to it: flags first, then the environment, then defaults. Nothing here touches the network.
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { variable, variableName } from './environment.ts'
+import { variable, variableName } from '../lib/environment.ts'
 import { UsageError } from './errors.ts'
 import { parseBool } from './flags.ts'
 import type { GlobalFlags } from './globals.ts'

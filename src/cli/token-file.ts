@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import { open, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { variable } from './environment.ts'
+import { variable } from '../lib/environment.ts'
 import { UsageError } from './errors.ts'
 import type { CliIo } from './io.ts'
 

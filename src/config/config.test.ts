@@ -248,7 +248,6 @@ test('storage: types, older names of addresses, a word for what there is not', (
   )
   assert.deepEqual([apiAddr, clusterAddr], ['http://a:1', 'http://b:2'])
   refused('\nstorage "raft" { path = "/x" }', /^2: Coffer has no raft; use storage "sqlite"/)
-  refused('storage "postgresql" {}', /SQLite only/)
   refused('storage "consul" {}', /storage "consul" is not part of Coffer; use storage "sqlite"/)
   refused('storage "constructor" {}', /is not part of Coffer/)
   refused('storage "sqlite" {}', /needs path, the database file/)
@@ -259,6 +258,68 @@ test('storage: types, older names of addresses, a word for what there is not', (
   assert.deepEqual(warned('ha_storage "raft" {}'), [
     '1: "ha_storage" has no effect: all nodes of Coffer are equal and share one storage',
   ])
+})
+
+test('storage "postgresql": every key, what warns, and no secret that shows', () => {
+  const text = `storage "postgresql" {
+  connection_url = "postgres://coffer:canary-pw@db.example.com/coffer"
+  password_file = "/etc/coffer/pw"
+  schema = "vault"
+  max_parallel = "6"
+  max_idle_connections = 2
+  connect_timeout = "3s"
+  statement_timeout = "20s"
+  lock_timeout = 5
+  failover_timeout = "1m"
+  skip_create_table = "true"
+  api_addr = "x"
+  table = "openbao_kv_store"
+  ha_enabled = "true"
+}`
+  const { config, warnings } = parse(text)
+  assert.ok(config.storage?.type === 'postgresql')
+  const { url, ...rest } = config.storage.postgres
+  assert.equal(url.reveal(), 'postgres://coffer:canary-pw@db.example.com/coffer')
+  assert.deepEqual(rest, {
+    passwordFile: '/etc/coffer/pw',
+    passwordEnv: undefined,
+    schema: 'vault',
+    create: false,
+    maxParallel: 6,
+    maxIdle: 2,
+    connectTimeoutSeconds: 3,
+    statementTimeoutSeconds: 20,
+    lockTimeoutSeconds: 5,
+    failoverTimeoutSeconds: 60,
+  })
+  assert.deepEqual(
+    warnings.map(({ line, message }) => `${line}: ${message}`),
+    [
+      '12: unknown key "api_addr" has no effect',
+      '13: "table" has no effect: Coffer has tables of its own; "schema" says where',
+      '14: "ha_enabled" has no effect: all nodes of Coffer are equal',
+    ],
+  )
+  for (const shown of [inspect(config, { depth: 9 }), JSON.stringify(config), JSON.stringify(sanitized(config))])
+    assert.doesNotMatch(shown, /canary-pw|db\.example\.com/)
+  assert.deepEqual(sanitized(config)['storage'], {
+    type: 'postgresql',
+    redirect_addr: '',
+    cluster_addr: '',
+    disable_clustering: false,
+  })
+  refused('storage "postgresql" {}', /needs connection_url, or COFFER_PG_CONNECTION_URL/)
+  refused('storage "postgresql" { connection_url = "x" password_file = "a" password_env = "b" }', /exclude each other/)
+  refused('storage "postgresql" { connection_url = "x" lock_timeout = 0 }', /must be more than 0/)
+  process.env['VAULT_PG_CONNECTION_URL'] = 'postgres://from-vault/x'
+  process.env['BAO_PG_CONNECTION_URL'] = 'postgres://from-bao/x'
+  try {
+    const named = configOf('storage "postgresql" { connection_url = "postgres://from-file/x" }').storage
+    assert.equal(named?.type === 'postgresql' && named.postgres.url.reveal(), 'postgres://from-bao/x')
+  } finally {
+    delete process.env['VAULT_PG_CONNECTION_URL']
+    delete process.env['BAO_PG_CONNECTION_URL']
+  }
 })
 
 test('unknown keys warn with their line, keys without effect say why', () => {

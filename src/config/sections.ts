@@ -320,6 +320,44 @@ export const storageSection = section({
   },
 })
 
+/** `storage "postgresql" {}`. */
+export const postgresSection = section({
+  title: '`storage "postgresql"`',
+  help: 'One PostgreSQL (15 or later) for any number of servers, see [storage](storage.md#postgresql). The variables `COFFER_PG_CONNECTION_URL`, `BAO_PG_CONNECTION_URL` and `VAULT_PG_CONNECTION_URL` come before `connection_url`.',
+  keys: {
+    connectionUrl: secret(
+      'connection_url',
+      '`postgres://USER@HOST:PORT,HOST:PORT/DATABASE?sslmode=verify-full&sslrootcert=FILE`, or `host=… user=… dbname=…`. Required, here or in the environment.',
+    ),
+    passwordFile: text('password_file', 'File with the password; read for each new connection.', ''),
+    passwordEnv: text('password_env', 'Environment variable with the password.', ''),
+    schema: text('schema', 'Schema of the tables.', 'coffer'),
+    maxParallel: whole('max_parallel', 'Connections of one server at most.', 10, 2),
+    maxIdle: whole('max_idle_connections', 'Connections kept while nothing is to be done.', undefined, 0, 'all'),
+    connectTimeoutSeconds: duration('connect_timeout', 'Time to connect to one host.', undefined, '5s'),
+    statementTimeoutSeconds: duration('statement_timeout', 'Time one statement may take.', 30, '30s'),
+    lockTimeoutSeconds: duration('lock_timeout', 'Time a commit waits for those of other servers.', 10, '10s'),
+    failoverTimeoutSeconds: duration(
+      'failover_timeout',
+      'Time a request waits for a connection, while the database fails over for instance; longer, it is refused.',
+      20,
+      '20s',
+    ),
+    skipCreateTable: bool('skip_create_table', 'Never make the schema: it must be there.', false),
+    redirectAddr: storageSection.keys.redirectAddr,
+    advertiseAddr: storageSection.keys.advertiseAddr,
+    clusterAddr: storageSection.keys.clusterAddr,
+    disableClustering: storageSection.keys.disableClustering,
+  },
+  ignored: {
+    table: 'Coffer has tables of its own; "schema" says where',
+    ha_enabled: 'all nodes of Coffer are equal',
+    ha_table: 'all nodes of Coffer are equal',
+    transaction_max_parallel: 'transactions hold no connection; see max_parallel',
+    max_connect_retries: 'see failover_timeout',
+  },
+})
+
 /** `seal "static" {}` and `seal "shamir" {}`. */
 export const sealSection = section({
   title: '`seal "static"` and `seal "shamir"`',
@@ -446,6 +484,7 @@ export const sections: readonly Section[] = [
   listenerTelemetrySection,
   listenerProfilingSection,
   storageSection,
+  postgresSection,
   sealSection,
   auditSection,
   telemetrySection,

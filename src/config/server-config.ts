@@ -52,10 +52,24 @@ export interface ListenerSettings {
   readonly written: Readonly<Record<string, unknown>>
 }
 
-/** `file` is the database file; undefined for `inmem`. */
-export interface StorageSettings {
-  readonly type: 'sqlite' | 'file' | 'inmem'
-  readonly file: string | undefined
+/** Where data lies. `file` is the database file; undefined where there is none. */
+export type StorageSettings =
+  | { readonly type: 'sqlite' | 'file' | 'inmem'; readonly file: string | undefined }
+  | { readonly type: 'postgresql'; readonly file: undefined; readonly postgres: PostgresSettings }
+
+/** How to reach a PostgreSQL database; what is undefined takes its default. */
+export interface PostgresSettings {
+  readonly url: Secret
+  readonly passwordFile: string | undefined
+  readonly passwordEnv: string | undefined
+  readonly schema: string
+  readonly create: boolean
+  readonly maxParallel: number
+  readonly maxIdle: number | undefined
+  readonly connectTimeoutSeconds: number | undefined
+  readonly statementTimeoutSeconds: number
+  readonly lockTimeoutSeconds: number
+  readonly failoverTimeoutSeconds: number
 }
 
 export type SealSettings =

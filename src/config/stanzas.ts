@@ -1,18 +1,27 @@
 // Stanzas of one file: listeners, storage, seals, audit devices, lockout. Each is checked as a whole here, so that a mistake is
 // told with its line before anything is started.
 import { join } from 'node:path'
+import { variable } from '../lib/environment.ts'
 import { blocksOf, type HclBlock, type HclItem } from '../lib/hcl.ts'
 import { asWritten, type Report, readKeys, type Table, type Values, withFallbacks } from './keys.ts'
+import { Secret } from './secret.ts'
 import {
   auditSection,
   listenerProfilingSection,
   listenerSection,
   listenerTelemetrySection,
   lockoutSection,
+  postgresSection,
   sealSection,
   storageSection,
 } from './sections.ts'
-import type { AuditSettings, ListenerSettings, SealSettings, StorageSettings } from './server-config.ts'
+import type {
+  AuditSettings,
+  ListenerSettings,
+  PostgresSettings,
+  SealSettings,
+  StorageSettings,
+} from './server-config.ts'
 
 /** Gives the blocks of one stanza name, in whichever spelling; a malformed one is reported and left out. */
 export const stanzaBlocks = (item: HclItem, labels: number, report: Report): HclBlock[] =>
@@ -121,7 +130,7 @@ export function readListener(block: HclBlock, report: Report): ListenerSettings 
   }
 }
 
-const storageTypes: Readonly<Record<string, StorageSettings['type']>> = {
+const storageTypes: Readonly<Record<string, 'sqlite' | 'file' | 'inmem'>> = {
   sqlite: 'sqlite',
   sqlite3: 'sqlite',
   file: 'file',
@@ -133,8 +142,7 @@ const storageTypes: Readonly<Record<string, StorageSettings['type']>> = {
   memory: 'inmem',
 }
 const storageAdvice: Readonly<Record<string, string>> = {
-  raft: 'Coffer has no raft; use storage "sqlite" { path = "…" }, and back its file up',
-  postgresql: 'this version of Coffer keeps data in SQLite only; use storage "sqlite" { path = "…" }',
+  raft: 'Coffer has no raft; use storage "sqlite" { path = "…" }, or storage "postgresql" for several machines',
 }
 /** Name of the database in the folder of `storage "file"`. */
 export const databaseName = 'coffer.db'
@@ -149,6 +157,7 @@ export interface StorageStanza {
 /** Reads a `storage` stanza; undefined when its type is none. */
 export function readStorage(block: HclBlock, report: Report): StorageStanza | undefined {
   const word = block.labels[0]?.value.toLowerCase() ?? ''
+  if (word === 'postgresql' || word === 'postgres') return readPostgres(block, report)
   const type = Object.hasOwn(storageTypes, word) ? storageTypes[word] : undefined
   if (!type) {
     const advice = Object.hasOwn(storageAdvice, word) ? storageAdvice[word] : undefined
@@ -161,6 +170,35 @@ export function readStorage(block: HclBlock, report: Report): StorageStanza | un
     report.error(`storage "${word}" needs path, ${type === 'file' ? 'a folder' : 'the database file'}`, block)
   const file = type === 'inmem' ? undefined : type === 'file' ? join(read.path, databaseName) : read.path
   return { settings: { type, file }, apiAddr: read.redirectAddr || read.advertiseAddr, clusterAddr: read.clusterAddr }
+}
+
+function readPostgres(block: HclBlock, report: Report): StorageStanza | undefined {
+  const read = withFallbacks(postgresSection.keys, readKeys(block.items, postgresSection, report))
+  const named = variable(process.env, 'PG_CONNECTION_URL')
+  const url = named === undefined ? read.connectionUrl : new Secret(named)
+  if (url === undefined || url.reveal() === '') {
+    report.error('storage "postgresql" needs connection_url, or COFFER_PG_CONNECTION_URL in the environment', block)
+    return undefined
+  }
+  if (read.passwordFile !== '' && read.passwordEnv !== '')
+    report.error('password_file and password_env exclude each other', block)
+  if (read.statementTimeoutSeconds === 0 || read.lockTimeoutSeconds === 0 || read.connectTimeoutSeconds === 0)
+    report.error('connect_timeout, statement_timeout and lock_timeout must be more than 0', block)
+  const postgres: PostgresSettings = {
+    url,
+    passwordFile: read.passwordFile || undefined,
+    passwordEnv: read.passwordEnv || undefined,
+    schema: read.schema,
+    create: !read.skipCreateTable,
+    maxParallel: read.maxParallel,
+    maxIdle: read.maxIdle,
+    connectTimeoutSeconds: read.connectTimeoutSeconds,
+    statementTimeoutSeconds: read.statementTimeoutSeconds,
+    lockTimeoutSeconds: read.lockTimeoutSeconds,
+    failoverTimeoutSeconds: read.failoverTimeoutSeconds,
+  }
+  const settings: StorageSettings = { type: 'postgresql', file: undefined, postgres }
+  return { settings, apiAddr: read.redirectAddr || read.advertiseAddr, clusterAddr: read.clusterAddr }
 }
 
 const otherSeals = ['awskms', 'azurekeyvault', 'gcpckms', 'ocikms', 'alicloudkms', 'pkcs11', 'transit', 'kmip', 'hsm']

@@ -1,7 +1,7 @@
 // From what went wrong to an answer that says no more than it may; the cause of a bug goes to the log with the request's id.
 import { AuditFailed } from '../audit/event.ts'
 import { ApiError, sealed, unavailable } from '../sdk/errors.ts'
-import { OutcomeUnknown, TooMuchContention, ValueTooLarge } from '../storage/storage.ts'
+import { OutcomeUnknown, StorageUnavailable, TooMuchContention, ValueTooLarge } from '../storage/storage.ts'
 import { errorResponse } from './envelope.ts'
 import type { ClientRequest, ClientResponse } from './exchange.ts'
 
@@ -26,6 +26,8 @@ export function failureResponse(error: unknown, request: ClientRequest, ports: F
   ports.log('error', 'request failed', facts)
   if (error instanceof OutcomeUnknown)
     return errorResponse(new ApiError(500, 'the outcome of this write is unknown: it may or may not have happened'))
+  if (error instanceof StorageUnavailable)
+    return errorResponse(unavailable('the storage cannot be reached at the moment, try again'))
   if (error instanceof AuditFailed) return errorResponse(new ApiError(500, 'no audit device accepted the entry'))
   return errorResponse(new ApiError(500, 'internal error'))
 }

@@ -3,8 +3,8 @@
 
 /** Bytes a value may have; a longer one is refused with `ValueTooLarge`. */
 export const valueBytesMax = 32 * 1024 * 1024
-/** UTF-8 bytes a key may have. */
-export const keyBytesMax = 4096
+/** UTF-8 bytes a key may have: what PostgreSQL's B-trees hold on a page of theirs, with room to spare. */
+export const keyBytesMax = 2560
 
 /**
  * A stored value. `version` is the store-wide revision of the commit that wrote it: it never repeats for a key, not even after a delete.
@@ -110,6 +110,10 @@ export class OutcomeUnknown extends StorageError {
 /** The store's file or schema cannot be used: foreign, newer, damaged. */
 export class StorageUnusable extends StorageError {
   override name = 'StorageUnusable'
+}
+/** The store could not be reached in time; nothing was sent to it. */
+export class StorageUnavailable extends StorageError {
+  override name = 'StorageUnavailable'
 }
 /** The transaction was tried too often because others kept changing what it read. */
 export class TooMuchContention extends StorageError {

@@ -38,12 +38,12 @@ export interface RangeRead extends RangeQuery {
 type Soon<T> = T | Promise<T>
 
 /** Reads of the committed state. Every call sees one state; arrays and bytes it gives belong to the caller. */
-export interface Source {
-  get(key: string): Soon<Entry | undefined>
-  getMany(keys: readonly string[]): Soon<(Entry | undefined)[]>
+export interface Source<At extends Moment = Moment> {
+  get(key: string, tx: Transaction<At>): Soon<Entry | undefined>
+  getMany(keys: readonly string[], tx: Transaction<At>): Soon<(Entry | undefined)[]>
   /** Folded names or relative keys, by `kind`. */
-  names(query: RangeQuery): Soon<string[]>
-  entries(query: RangeQuery): Soon<Entry[]>
+  names(query: RangeQuery, tx: Transaction<At>): Soon<string[]>
+  entries(query: RangeQuery, tx: Transaction<At>): Soon<Entry[]>
 }
 
 /** Where the store stood when a transaction began. */
@@ -55,7 +55,7 @@ export interface Moment {
 }
 
 /** What an implementation does for `run.ts`. */
-export interface Keeper<At extends Moment = Moment> extends Source {
+export interface Keeper<At extends Moment = Moment> extends Source<At> {
   begin(): At
   /** Tells whether all that was read and expected holds together at a moment not before this call. */
   prove(tx: Transaction<At>): Soon<boolean>
@@ -148,6 +148,11 @@ export class Transaction<At extends Moment = Moment> implements Writer {
     return this.#reads <= 1 && this.expected.size === 0
   }
 
+  /** True once its function has ended. */
+  get ended(): boolean {
+    return this.#ended
+  }
+
   /** Ends the transaction; a function that keeps it cannot use it any more. */
   end(): void {
     this.#ended = true
@@ -159,7 +164,7 @@ export class Transaction<At extends Moment = Moment> implements Writer {
     if (own !== undefined) return { key, value: copyBytes(own), version: pendingVersion }
     if (this.writes.has(key) || impossible(key)) return undefined
     this.#reads++
-    const found = this.#keeper.get(key)
+    const found = this.#keeper.get(key, this)
     return this.#remember(key, found instanceof Promise ? await found : found)
   }
 
@@ -169,7 +174,7 @@ export class Transaction<At extends Moment = Moment> implements Writer {
     const found = new Map<string, Entry | undefined>()
     if (asked.length > 0) {
       this.#reads++
-      const entries = await this.#keeper.getMany(asked)
+      const entries = await this.#keeper.getMany(asked, this)
       for (const [i, key] of asked.entries()) found.set(key, this.#remember(key, entries[i]))
     }
     return keys.map((key) => {
@@ -194,7 +199,7 @@ export class Transaction<At extends Moment = Moment> implements Writer {
     const removals = own.filter((key) => this.writes.get(key) === undefined).length
     this.#reads++
     const asked = { ...query, limit: query.limit + own.length }
-    const entries = await this.#keeper.entries(asked)
+    const entries = await this.#keeper.entries(asked, this)
     const found = {
       names: entries.map(({ key }) => key.slice(prefix.length)),
       versions: entries.map(({ version }) => version),
@@ -296,7 +301,7 @@ export class Transaction<At extends Moment = Moment> implements Writer {
 
   async #committedNames(query: RangeQuery): Promise<string[]> {
     this.#reads++
-    const names = await this.#keeper.names(query)
+    const names = await this.#keeper.names(query, this)
     this.#check()
     this.ranges.push({ ...query, found: { names, versions: undefined } })
     return names

@@ -1,9 +1,10 @@
 // login: gets a token, shows it and stores it for the commands that follow.
+
+import { variableName } from '../../lib/environment.ts'
 import { isJsonObject, type JsonObject } from '../../lib/json.ts'
 import type { Client } from '../client.ts'
 import { type Command, type Context, command } from '../command.ts'
 import { asTexts } from '../data.ts'
-import { variableName } from '../environment.ts'
 import { CliError, orFail, UsageError } from '../errors.ts'
 import { bool, parseBool, str } from '../flags.ts'
 import { sanitizePath } from '../go.ts'
