@@ -175,6 +175,7 @@ export function createLifecycle({ storage, staticKeys, ports, now = Date.now }: 
     try {
       await snapshots.finish()
       restored = await storage.view(lastRestore)
+      await storage.markFormat?.(await storage.view(formatOf))
       await rewrapStatic(scope, staticKeys).catch((cause) =>
         warn('wrapping the seal with its current key failed', cause),
       )
@@ -298,14 +299,16 @@ export function createLifecycle({ storage, staticKeys, ports, now = Date.now }: 
     namespaces,
     snapshots,
     storageFormat,
-    finalizeFormat: () =>
-      storage.update(async (raw) => {
+    async finalizeFormat() {
+      await storage.update(async (raw) => {
         if ((await formatOf(raw)) >= newestFormat) return
         putFormat(raw, newestFormat)
         const tx = barrier.writerOver(raw)
         await ports.moveEpoch?.(tx)
         await tx.settle()
-      }),
+      })
+      await storage.markFormat?.(newestFormat)
+    },
     tick,
     close: () =>
       inTurn(async () => {
