@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { chmodSync, copyFileSync, readFileSync } from 'node:fs'
 import path from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
 import { formatKey, newestFormat, putFormat } from '../src/barrier/format.ts'
 import { memoryStorage } from '../src/storage/memory.ts'
@@ -59,6 +60,14 @@ const formatOf = async (server: ServerProcess) => (await server.call('GET', 'sys
 const restarted = (server: ServerProcess) =>
   startDurable({ ...server, key: keys['sealKey'] ?? '', port: Number(new URL(server.url).port) })
 
+/** What versions look at that know no record of the format. */
+function markOf(server: ServerProcess): number {
+  const db = new DatabaseSync(path.join(server.folder, 'coffer.db'), { readOnly: true })
+  const { user_version: mark } = db.prepare('PRAGMA user_version').get() as { user_version: number }
+  db.close()
+  return mark
+}
+
 test('a store of format 1 is served as it is until the newest format is finalized', async () => {
   let server = await startOver()
   try {
@@ -71,6 +80,7 @@ test('a store of format 1 is served as it is until the newest format is finalize
     await server.end()
     server = await restarted(server)
     assert.equal((await formatOf(server)).storage_format, 1)
+    assert.equal(markOf(server), 1, 'version 0.1.0 takes the file back')
 
     const unprivileged = await server.call('POST', 'auth/token/create', { policies: ['default'] })
     const token = unprivileged.body.auth.client_token as string
@@ -82,6 +92,7 @@ test('a store of format 1 is served as it is until the newest format is finalize
     assert.equal(status, 0, stderr)
     assert.match(stdout, /finalized/)
     assert.equal((await formatOf(server)).finalized, true)
+    assert.equal(markOf(server), newestFormat, 'version 0.1.0 refuses the file')
     await readAll(server)
     await server.end()
     server = await restarted(server)

@@ -12,7 +12,7 @@ import { type InitResult, type InitWanted, initializeStore } from './init.ts'
 import { intervalSecondsMin, maxOperationsMax, maxOperationsMin, type RotateConfig } from './keyring.ts'
 import { createNamespaceSeals, type NamespaceSeals } from './namespace-seal.ts'
 import { createRekey, type Rekey } from './rekey.ts'
-import { restoring } from './restore.ts'
+import { lastRestore, restoring } from './restore.ts'
 import { type KeyStatus, SealScope } from './scope.ts'
 import { decodeShare, ShareProgress } from './shares.ts'
 import { createSlotList, type SlotList } from './slot-list.ts'
@@ -94,7 +94,10 @@ export interface Lifecycle {
   readonly slots: SlotList
   readonly namespaces: NamespaceSeals
   readonly snapshots: Snapshots
-  /** The finalized storage format, as the store has it. Rejects with `Sealed` while the store is being replaced, and seals this process then. */
+  /**
+   * The finalized storage format, as the store has it. When the store is being replaced by a snapshot, or was since it was opened here, it rejects with
+   * `Sealed`, and this process opens the store anew when that is over.
+   */
   storageFormat(): Promise<number>
   /** Finalizes the newest storage format. */
   finalizeFormat(): Promise<void>
@@ -109,6 +112,8 @@ export function createLifecycle({ storage, staticKeys, ports, now = Date.now }: 
   const warn = (message: string, cause: unknown) => ports.warn?.(message, cause)
   const progress = new ShareProgress()
   let known = false
+  /** The last restore when the store was opened here. */
+  let restored = ''
   let timer: NodeJS.Timeout | undefined
   let queue: Promise<unknown> = Promise.resolve()
   /** One step of the life at a time. */
@@ -169,6 +174,8 @@ export function createLifecycle({ storage, staticKeys, ports, now = Date.now }: 
   const opened = async (): Promise<void> => {
     try {
       await snapshots.finish()
+      restored = await storage.view(lastRestore)
+      await storage.markFormat?.(await storage.view(formatOf))
       await rewrapStatic(scope, staticKeys).catch((cause) =>
         warn('wrapping the seal with its current key failed', cause),
       )
@@ -198,7 +205,19 @@ export function createLifecycle({ storage, staticKeys, ports, now = Date.now }: 
   const tick = async (): Promise<void> => {
     if (!scope.keyring) return
     await scope.tick().catch(unlessSealed)
+    if (scope.keyring) await storageFormat().catch(unlessSealed)
     if (scope.keyring) await namespaces.refresh()
+  }
+  const storageFormat = async (): Promise<number> => {
+    const { format, replaced } = await storage.view(async (tx) => ({
+      format: await formatOf(tx),
+      replaced: (await restoring(tx)) !== undefined || (await lastRestore(tx)) !== restored,
+    }))
+    if (format > newestFormat)
+      throw unavailable(`the store is finalized for storage format ${format}; this server is too old for it`)
+    if (!replaced) return format
+    void suspension.suspend().catch((cause) => warn('sealing for a restore failed', cause))
+    throw new Sealed()
   }
   const status = async (): Promise<SealStatus> => {
     const stored = await readSeal(scope)
@@ -279,25 +298,17 @@ export function createLifecycle({ storage, staticKeys, ports, now = Date.now }: 
     slots: createSlotList(scope, staticKeys),
     namespaces,
     snapshots,
-    async storageFormat() {
-      const { format, barred } = await storage.view(async (tx) => ({
-        format: await formatOf(tx),
-        barred: await restoring(tx),
-      }))
-      if (format > newestFormat)
-        throw unavailable(`the store is finalized for storage format ${format}; this server is too old for it`)
-      if (!barred) return format
-      void suspension.suspend().catch((cause) => warn('sealing for a restore failed', cause))
-      throw new Sealed()
-    },
-    finalizeFormat: () =>
-      storage.update(async (raw) => {
+    storageFormat,
+    async finalizeFormat() {
+      await storage.update(async (raw) => {
         if ((await formatOf(raw)) >= newestFormat) return
         putFormat(raw, newestFormat)
         const tx = barrier.writerOver(raw)
         await ports.moveEpoch?.(tx)
         await tx.settle()
-      }),
+      })
+      await storage.markFormat?.(newestFormat)
+    },
     tick,
     close: () =>
       inTurn(async () => {

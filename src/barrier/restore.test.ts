@@ -127,3 +127,33 @@ test('a second upload takes the place of one that is under way; nothing is stage
   await writeText(life.barrier, 'data/0', 'more')
   await life.close()
 })
+
+test('a process that slept through a restore opens the store anew, also when it was another store', async () => {
+  const other = memoryStorage()
+  const foreign = await prepared(other)
+  const storage = memoryStorage()
+  const { file, life } = await prepared(storage)
+  const sleeper = make(storage)
+  assert.equal(await sleeper.life.autoUnseal(), true)
+  const wakes = async (): Promise<void> => {
+    sleeper.events.length = 0
+    await assert.rejects(sleeper.life.storageFormat(), Sealed)
+    for (const limit = Date.now() + 10_000; sleeper.events.join() !== 'seal,unseal'; await pause(20))
+      assert.ok(Date.now() < limit, sleeper.events.join())
+    assert.equal(await readText(sleeper.life.barrier, 'data/0'), 'new')
+    assert.equal(await sleeper.life.storageFormat(), 2)
+  }
+  await restore(life, file)
+  await wakes()
+  await writeText(life.barrier, 'data/0', 'more')
+
+  await assert.rejects(restore(life, foreign.file), /snapshot-force/)
+  await (await life.snapshots.stage(cut(foreign.file), true)).apply()
+  assert.equal(await readText(life.barrier, 'data/0'), 'new', 'its static key opens it')
+  // The keys in memory are those of another store: what they do not open makes it look again.
+  assert.equal(await readText(sleeper.life.barrier, 'data/1'), 'new')
+  await wakes()
+  await sleeper.life.close()
+  await life.close()
+  await foreign.life.close()
+})

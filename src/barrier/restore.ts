@@ -48,6 +48,10 @@ interface RestoreState {
 const restorePrefix = `${clearPrefix}restore/`
 const states = collection<RestoreState>(restorePrefix)
 const stateId = 'state'
+/** Which restore was the last one; a process that slept through it must load everything anew. */
+const lasts = collection<{ readonly id: string }>(clearPrefix)
+const lastId = 'restored'
+const lastKey = lasts.key(lastId)
 const seals = sealRecords(clearPrefix)
 const pieceKey = (id: string, n: number): string => `${restorePrefix}${id}/${String(n).padStart(8, '0')}`
 /** Staging that nobody finished in this time was given up. */
@@ -56,13 +60,20 @@ const stepBytes = 4 * pageMax.bytes
 
 /** Keys that a snapshot leaves out: what a restore itself keeps there, and the seal, which its header carries. */
 export const leftOut = (key: string): boolean =>
-  key.startsWith(restorePrefix) || key === seals.keyringKey || key === seals.slotsKey || key === seals.handoverKey
+  key.startsWith(restorePrefix) ||
+  key === lastKey ||
+  key === seals.keyringKey ||
+  key === seals.slotsKey ||
+  key === seals.handoverKey
 
 /** Whether a snapshot is being applied: nobody may use the store. */
 export const restoring = async (tx: Reader): Promise<string | undefined> => {
   const state = await states.get(tx, stateId)
   return state?.phase === 'applying' ? `${state.id} ${state.at} ${state.after}` : undefined
 }
+
+/** Names the last restore that was declared; "" when there was none. */
+export const lastRestore = async (tx: Reader): Promise<string> => (await lasts.get(tx, lastId))?.id ?? ''
 
 /** What was staged: ready to be applied. */
 export interface Staged {
@@ -161,6 +172,7 @@ export async function declare(
   await storage.update(async (tx) => {
     const state = await states.get(tx, stateId)
     if (state?.id !== id || state.phase !== 'staging') throw conflict('another restore has taken the place of this one')
+    lasts.put(tx, lastId, { id })
     putFormat(tx, Math.max(await formatOf(tx), header.storage_format))
     let before: SealCopy | undefined
     if (replacesSeal) {
@@ -279,6 +291,6 @@ async function applyFrom(storage: Storage, state: RestoreState, key: KeyObject, 
 
 /** What a restore leaves as it is: with the seal of before, all that belongs to it; with the snapshot's, the records put there when it was declared. */
 function keptKeys(state: RestoreState, epochKey: string): (key: string) => boolean {
-  const declared = new Set([epochKey, seals.keyringKey, seals.slotsKey, formatKey])
+  const declared = new Set([epochKey, seals.keyringKey, seals.slotsKey, formatKey, lastKey])
   return (key) => declared.has(key) || key.startsWith(state.before ? restorePrefix : clearPrefix)
 }

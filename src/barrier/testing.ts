@@ -129,6 +129,7 @@ export function failing(storage: Storage, lost = false) {
       return result
     },
     ...(storage.export && { export: storage.export }),
+    ...(storage.markFormat && { markFormat: storage.markFormat }),
     close: () => storage.close(),
   }
   return { storage: faulty, state }

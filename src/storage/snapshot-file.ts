@@ -51,15 +51,14 @@ const sumsText = (header: Uint8Array, state: string, end: Uint8Array): Buffer =>
 
 const lengthBytes = 8
 
-/** Encodes an entry for the stream. */
-function packEntry({ key, value }: Pick<Entry, 'key' | 'value'>): Buffer {
+/** What stands before a value in the stream: both lengths, and the key. */
+function headOf({ key, value }: Pick<Entry, 'key' | 'value'>): Buffer {
   const keyLength = Buffer.byteLength(key)
-  const packed = Buffer.allocUnsafe(lengthBytes + keyLength + value.byteLength)
-  packed.writeUInt32BE(keyLength, 0)
-  packed.writeUInt32BE(value.byteLength, 4)
-  packed.write(key, lengthBytes)
-  packed.set(value, lengthBytes + keyLength)
-  return packed
+  const head = Buffer.allocUnsafe(lengthBytes + keyLength)
+  head.writeUInt32BE(keyLength, 0)
+  head.writeUInt32BE(value.byteLength, 4)
+  head.write(key, lengthBytes)
+  return head
 }
 
 /** Writes a snapshot, piece by piece. `header` is in the first piece; an error of the entries cuts it off where anybody sees it. */
@@ -90,24 +89,27 @@ async function* archive(
     state.update(box)
     return tarEntry(pieceName(counted.pieces++), box, mtime)
   }
-  let held: Buffer[] = []
-  let length = 0
+  const piece = Buffer.allocUnsafe(pieceBytes)
+  let used = 0
   for await (const page of pages)
     for (const entry of page) {
-      const packed = packEntry(entry)
+      const head = headOf(entry)
       counted.entries++
-      counted.bytes += packed.length - lengthBytes
-      held.push(packed)
-      length += packed.length
-      if (length <= pieceBytes) continue
-      let whole: Buffer = Buffer.concat(held, length)
-      // One byte at least stays for the last piece.
-      for (; whole.length > pieceBytes; whole = whole.subarray(pieceBytes))
-        yield sealed(whole.subarray(0, pieceBytes), false)
-      held = [whole]
-      length = whole.length
+      counted.bytes += head.length - lengthBytes + entry.value.byteLength
+      for (let bytes of [head, entry.value] as Uint8Array[])
+        while (bytes.byteLength > 0) {
+          // Only when more follows: the last piece is never known before the end.
+          if (used === pieceBytes) {
+            yield sealed(piece, false)
+            used = 0
+          }
+          const part = bytes.subarray(0, pieceBytes - used)
+          piece.set(part, used)
+          used += part.byteLength
+          bytes = bytes.subarray(part.byteLength)
+        }
     }
-  yield sealed(Buffer.concat(held, length), true)
+  yield sealed(piece.subarray(0, used), true)
 
   const end: SnapshotEnd = counted
   const endText = Buffer.from(`${JSON.stringify(end)}\n`)
@@ -242,25 +244,30 @@ export interface PlacedEntry {
 
 /** Reads the entries of decrypted pieces that begin at byte `at` of the stream; throws `SnapshotDamaged` for what is no entry. */
 export async function* entriesOf(plain: AsyncIterable<Buffer>, at: number): AsyncGenerator<PlacedEntry> {
-  let rest: Buffer = Buffer.alloc(0)
+  let held: Buffer[] = []
+  let length = 0
+  // Nothing is put together before all of an entry is there: a large one spans many pieces.
+  let needed = lengthBytes
   let place = at
   for await (const piece of plain) {
-    rest = rest.length === 0 ? piece : Buffer.concat([rest, piece])
-    while (rest.length >= lengthBytes) {
+    held.push(piece)
+    length += piece.length
+    if (length < needed) continue
+    let rest: Buffer = held.length === 1 ? piece : Buffer.concat(held, length)
+    for (needed = lengthBytes; rest.length >= needed; needed = lengthBytes) {
       const keyLength = rest.readUInt32BE(0)
       const valueLength = rest.readUInt32BE(4)
       if (keyLength === 0 || keyLength > keyBytesMax || valueLength > valueBytesMax)
         throw new SnapshotDamaged('the snapshot holds an entry that cannot be')
-      const end = lengthBytes + keyLength + valueLength
-      if (rest.length < end) break
-      place += end
-      yield {
-        key: rest.toString('utf8', lengthBytes, lengthBytes + keyLength),
-        value: rest.subarray(lengthBytes + keyLength, end),
-        nextAt: place,
-      }
-      rest = rest.subarray(end)
+      needed = lengthBytes + keyLength + valueLength
+      if (rest.length < needed) break
+      place += needed
+      const valueAt = lengthBytes + keyLength
+      yield { key: rest.toString('utf8', lengthBytes, valueAt), value: rest.subarray(valueAt, needed), nextAt: place }
+      rest = rest.subarray(needed)
     }
+    held = rest.length > 0 ? [rest] : []
+    length = rest.length
   }
-  if (rest.length > 0) throw new SnapshotDamaged('the snapshot ends inside an entry')
+  if (length > 0) throw new SnapshotDamaged('the snapshot ends inside an entry')
 }

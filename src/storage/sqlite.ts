@@ -7,7 +7,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { runner } from './run.ts'
 import { sqliteExports } from './sqlite-export.ts'
 import { Facts, type FileMoment } from './sqlite-facts.ts'
-import { openForReading, sqliteCode } from './sqlite-file.ts'
+import { openForReading, raiseMark, sqliteCode } from './sqlite-file.ts'
 import { startWriter, type Writer } from './sqlite-group.ts'
 import { type SqliteReader, sqliteReader } from './sqlite-reader.ts'
 import { type Storage, StorageError, StorageUnusable } from './storage.ts'
@@ -33,6 +33,8 @@ export interface SqliteStorage extends Storage {
 /** Name of the file in a `folder`. */
 export const fileName = 'coffer.db'
 const busyMsDefault = 60_000
+/** On the main thread: others' commits are short. */
+const markBusyMs = 2000
 
 /**
  * Opens a store, making its file (mode 0600; a `folder` with mode 0700) if need be. Rejects with `StorageUnusable`
@@ -52,6 +54,8 @@ export async function sqliteStorage(options: SqliteOptions): Promise<SqliteStora
   }
   const { view, update, drain } = runner(keeper, options.attemptsMax)
   const exports = sqliteExports(path)
+  const mark = db.prepare('PRAGMA user_version', { returnArrays: true })
+  const markOf = (): number => (mark.get() as unknown as [number])[0]
   let closed: Promise<void> | undefined
   return {
     kind: 'sqlite',
@@ -59,6 +63,9 @@ export async function sqliteStorage(options: SqliteOptions): Promise<SqliteStora
     view,
     update,
     export: exports.run,
+    async markFormat(format) {
+      if (format > markOf()) raiseMark(path, format, markBusyMs)
+    },
     close() {
       closed ??= Promise.all([drain(), exports.close()]).then(() => {
         db.close()

@@ -79,6 +79,11 @@ export interface Storage {
    * taken at the first page. Ending the iteration early frees what it holds; closing the store waits for none of it and ends it with `StorageClosed`.
    */
   export?(options?: ExportOptions): AsyncIterable<readonly Entry[]>
+  /**
+   * Marks the store so that programs which know only lower formats of records refuse to open it, where the store has a mark of its own that all of them
+   * look at. Never lowers a mark.
+   */
+  markFormat?(format: number): Promise<void>
   /** Waits for what is under way, then closes. Later calls reject with `StorageClosed`. */
   close(): Promise<void>
 }
