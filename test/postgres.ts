@@ -198,7 +198,13 @@ function clusterIn(folder: string, port: number): Cluster {
     stop: (mode = 'fast') => void control('-m', mode, 'stop'),
     kill() {
       const main = postmaster()
-      for (const pid of [main, ...childrenOf(main)]) process.kill(pid, 'SIGKILL')
+      for (const pid of [main, ...childrenOf(main)]) {
+        try {
+          process.kill(pid, 'SIGKILL')
+        } catch {
+          // It ended by itself in this moment.
+        }
+      }
     },
     promote: () => void control('promote'),
     async standby(synchronous) {

@@ -11,7 +11,7 @@ export interface Host {
   readonly port: number
 }
 
-const sslModes = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const
+const sslModes = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full'] as const
 export type SslMode = (typeof sslModes)[number]
 
 /** What a connection URL says. */
@@ -118,7 +118,9 @@ export function parseAddress(url: string): Address {
   for (const name of settings.keys())
     if (!knownSettings.has(name)) fail(`connection_url: the parameter "${name.slice(0, 40)}" is not known`)
   const rootCert = settings.get('sslrootcert') || undefined
-  const mode = settings.get('sslmode') ?? (rootCert === undefined ? 'prefer' : 'verify-full')
+  // Whoever allows TLS has nothing against it.
+  const mode =
+    settings.get('sslmode')?.replace(/^allow$/, 'prefer') ?? (rootCert === undefined ? 'prefer' : 'verify-full')
   const sslMode =
     sslModes.find((one) => one === mode) ?? fail(`connection_url: sslmode must be one of ${sslModes.join(', ')}`)
   const attrs = settings.get('target_session_attrs') ?? 'read-write'
@@ -162,7 +164,7 @@ export function currentPassword(address: Address, source: PasswordSource): strin
 /** The TLS options of a mode, with files read as they are now; undefined is none. */
 export function tlsOptions(address: Address): ConnectionOptions | undefined {
   const { sslMode, sslRootCert, sslCert, sslKey } = address
-  if (sslMode === 'disable' || sslMode === 'allow') return undefined
+  if (sslMode === 'disable') return undefined
   // As in libpq, a root certificate makes "require" check the chain.
   const verifies = sslMode.startsWith('verify') || (sslMode === 'require' && sslRootCert !== undefined)
   return {

@@ -1,7 +1,7 @@
 // Commits over PostgreSQL, one round trip each: what is ready goes as a group, in which no commit touches what another one
 // read or wrote, so that each holds or fails by itself. The server checks and applies them under locks.
 import { ConnectionLost, failure, readOnly, serverConflict, waitedTooLong } from './postgres-failure.ts'
-import { locksFor, locksMax } from './postgres-locks.ts'
+import { GroupLocks, type Locks, locksOf } from './postgres-locks.ts'
 import { eachFact, type PostgresTransaction } from './postgres-moment.ts'
 import type { Pool } from './postgres-pool.ts'
 import { provingParameters } from './postgres-ranges.ts'
@@ -12,11 +12,17 @@ import { OutcomeUnknown, StorageError } from './storage.ts'
 interface Waiting {
   readonly tx: PostgresTransaction
   readonly bytes: number
+  readonly locks: Locks
   readonly since: number
   /** Commits the group alone: it was in one that failed as a whole. */
   alone: boolean
   readonly resolve: (committed: boolean) => void
   readonly reject: (error: Error) => void
+}
+
+interface Group {
+  readonly group: Waiting[]
+  readonly locks: GroupLocks
 }
 
 /** Bounds of a group: commits, and bytes of their values. */
@@ -88,7 +94,7 @@ export class PostgresCommits {
     return new Promise((resolve, reject) => {
       let bytes = 0
       for (const value of tx.writes.values()) bytes += value?.byteLength ?? 0
-      this.#queue.push({ tx, bytes, since: performance.now(), alone: false, resolve, reject })
+      this.#queue.push({ tx, bytes, locks: locksOf(tx), since: performance.now(), alone: false, resolve, reject })
       this.#schedule()
     })
   }
@@ -107,14 +113,14 @@ export class PostgresCommits {
     let went = false
     try {
       const connection = await this.#pool.acquire()
-      const group = this.#take()
+      const { group, locks } = this.#take()
       if (group.length === 0) {
         this.#pool.release(connection)
         return
       }
       went = true
       for (const { tx } of group) this.#underWay.add(tx)
-      const calls = [...(connection.direct ? [] : [this.#bounds()]), ...this.#callsFor(group)]
+      const calls = [...(connection.direct ? [] : [this.#bounds()]), ...this.#callsFor(group, locks)]
       const outcome = await this.#pool.runOn(connection, calls, true).catch((error: unknown) => error)
       for (const { tx } of group) this.#underWay.remove(tx)
       if (Array.isArray(outcome)) this.#answer(group, outcome)
@@ -129,32 +135,27 @@ export class PostgresCommits {
   }
 
   /** Takes what may go together with what is under way, in the order of arrival; what must wait bars what meets it. */
-  #take(): Waiting[] {
+  #take(): Group {
     const group: Waiting[] = []
     const rest: Waiting[] = []
     const barred = new Footprint()
-    let [bytes, locks] = [0, 0]
+    const locks = new GroupLocks()
+    let bytes = 0
     let full = false
     for (const waiting of this.#queue) {
       const { tx } = waiting
-      const weight = tx.keys.size + tx.expected.size + tx.writes.size * 3
-      const single = waiting.alone || tx.ranges.length > 0 || weight > locksMax
-      const fits =
-        group.length === 0 ||
-        (!single && group.length < groupMax && bytes + waiting.bytes <= groupBytesMax && locks + weight <= locksMax * 2)
-      if (full || !fits || this.#underWay.meets(tx) || barred.meets(tx)) {
-        rest.push(waiting)
-        barred.add(tx)
-        continue
-      }
-      group.push(waiting)
+      const single = waiting.alone || tx.ranges.length > 0
+      const fits = group.length === 0 || (!single && group.length < groupMax && bytes + waiting.bytes <= groupBytesMax)
+      const goes = !full && fits && !this.#underWay.meets(tx) && !barred.meets(tx) && locks.add(waiting.locks)
       barred.add(tx)
-      bytes += waiting.bytes
-      locks += weight
-      full = single
+      if (goes) {
+        group.push(waiting)
+        bytes += waiting.bytes
+        full = single
+      } else rest.push(waiting)
     }
     this.#queue = rest
-    return group
+    return { group, locks }
   }
 
   #bounds(): Call {
@@ -162,8 +163,8 @@ export class PostgresCommits {
     return { statement: this.#sql.bounds, values: [String(lockTimeoutMs), String(statementTimeoutMs)] }
   }
 
-  #callsFor(group: readonly Waiting[]): Call[] {
-    const { ids, exclusive } = locksFor(group.map(({ tx }) => tx))
+  #callsFor(group: readonly Waiting[], locks: GroupLocks): Call[] {
+    const { ids, exclusive } = locks.inOrder()
     const facts = { tx: [] as number[], keys: [] as string[], versions: [] as number[] }
     const writes = { tx: [] as number[], keys: [] as string[], values: [] as (Uint8Array | undefined)[] }
     for (const [i, { tx }] of group.entries()) {

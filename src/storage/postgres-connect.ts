@@ -80,15 +80,19 @@ async function connectTo(settings: ConnectSettings, at: number, tls: boolean): P
     password: async () =>
       currentPassword(address, settings.password) ?? Promise.reject(new StorageUnusable('the server wants a password')),
     ssl: ssl ?? false,
-    connectionTimeoutMillis: connectTimeoutMs,
     application_name: address.applicationName,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
+    // The driver's types leave it out.
     ...({ enableChannelBinding: true } as object),
   })
   // Told to whoever waits; without a listener an error of an idle connection would end the process.
   client.on('error', () => {})
-  const limit = setTimeout(() => destroy(client), connectTimeoutMs)
+  let late = false
+  const limit = setTimeout(() => {
+    late = true
+    destroy(client)
+  }, connectTimeoutMs)
   try {
     await client.connect()
     const direct = await greet(client, address)
@@ -102,7 +106,7 @@ async function connectTo(settings: ConnectSettings, at: number, tls: boolean): P
     return connectionOver(client, direct, answerMsFor(settings.statementTimeoutMs))
   } catch (error) {
     destroy(client)
-    throw error
+    throw late ? new StorageError('timed out') : error
   } finally {
     clearTimeout(limit)
   }
@@ -205,7 +209,7 @@ const withoutTls = 'The server does not support SSL connections'
 async function connectAsAllowed(settings: ConnectSettings, at: number): Promise<Connection> {
   const { sslMode } = settings.address
   try {
-    return await connectTo(settings, at, sslMode !== 'allow')
+    return await connectTo(settings, at, true)
   } catch (error) {
     if (sslMode !== 'prefer' || (error as Error).message !== withoutTls) throw error
     return await connectTo(settings, at, false)

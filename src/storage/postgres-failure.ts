@@ -1,5 +1,5 @@
 // What goes wrong on the way to PostgreSQL, sorted: what is certain not to have happened, what is unknown, what calls for
-// other connections. Messages name the server's code and never a statement, a parameter or an address.
+// other connections. Messages name the server's code, and never a statement, a parameter or a password.
 import { StorageError, ValueTooLarge } from './storage.ts'
 
 /** The server's code (SQLSTATE) or the system's (ECONNREFUSED). */
@@ -58,9 +58,9 @@ export function tell(error: unknown): string {
   const words = Object.hasOwn(known, code) ? known[code] : undefined
   if (words !== undefined) return `${words} (${code})`
   if (code !== '') return `error ${code}`
+  if (error instanceof TypeError || error instanceof RangeError) return `unexpected ${error.name}`
   const message = String((error as Error | undefined)?.message)
   // What the driver says itself; its other texts are not taken over.
-  if (message === 'timeout expired') return 'timed out'
   return message.startsWith('SASL') ? 'the server and the password do not agree' : 'the connection was lost'
 }
 

@@ -2,17 +2,14 @@
 // nodes. Locks are transaction-level advisory locks, taken in the order of their ids, so that nobody waits in a circle.
 import type { RangeQuery, Transaction } from './transaction.ts'
 
-/** Locks in the order in which they are taken. */
-export interface LockSet {
-  readonly ids: readonly number[]
-  readonly exclusive: readonly boolean[]
-}
+/** Locks by id: exclusive, or shared. */
+export type Locks = ReadonlyMap<number, boolean>
 
 /**
  * Locks one group may hold. The server's lock table is shared by all sessions (64 for each connection it allows), so a
- * larger one locks the whole store instead.
+ * commit with more locks the whole store instead.
  */
-export const locksMax = 256
+export const locksMax = 192
 
 /** FNV-1a over UTF-16 units, as a signed 32-bit integer. Two keys with one hash wait for each other in vain; nothing else. */
 export function hash32(text: string, seed = 0x811c9dc5): number {
@@ -41,8 +38,9 @@ function* folderEnds(path: string): Generator<number> {
 
 const folderLock = (folder: string): number => hash32(folder, folderSeed)
 
-/** Adds what one commit needs. */
-function addLocks(locks: Map<number, boolean>, tx: Pick<Transaction, 'keys' | 'expected' | 'writes' | 'ranges'>): void {
+/** Gives the locks a commit needs. */
+export function locksOf(tx: Pick<Transaction, 'keys' | 'expected' | 'writes' | 'ranges'>): Locks {
+  const locks = new Map<number, boolean>([[storeLock, false]])
   const share = (id: number): void => {
     if (!locks.has(id)) locks.set(id, false)
   }
@@ -54,6 +52,7 @@ function addLocks(locks: Map<number, boolean>, tx: Pick<Transaction, 'keys' | 'e
     for (const end of folderEnds(key)) share(folderLock(key.slice(0, end)))
   }
   for (const { prefix } of tx.ranges) locks.set(rangeLock(prefix), true)
+  return locks.size > locksMax ? new Map([[storeLock, true]]) : locks
 }
 
 /** The lock that covers all keys a range could find. */
@@ -63,11 +62,22 @@ function rangeLock(prefix: RangeQuery['prefix']): number {
   return deepest === 0 ? storeLock : folderLock(prefix.slice(0, deepest))
 }
 
-/** Gives the locks of commits that go together. */
-export function locksFor(group: readonly Pick<Transaction, 'keys' | 'expected' | 'writes' | 'ranges'>[]): LockSet {
-  const locks = new Map<number, boolean>([[storeLock, false]])
-  for (const tx of group) addLocks(locks, tx)
-  if (locks.size > locksMax) return { ids: [storeLock], exclusive: [true] }
-  const ids = Int32Array.from(locks.keys()).sort()
-  return { ids: [...ids], exclusive: Array.from(ids, (id) => locks.get(id) as boolean) }
+/** The locks of commits that go together. */
+export class GroupLocks {
+  readonly #locks = new Map<number, boolean>()
+
+  /** Adds those of a commit; false, and nothing is added, when they would be too many. */
+  add(locks: Locks): boolean {
+    let more = 0
+    for (const id of locks.keys()) if (!this.#locks.has(id)) more++
+    if (this.#locks.size > 0 && this.#locks.size + more > locksMax) return false
+    for (const [id, exclusive] of locks) this.#locks.set(id, exclusive || this.#locks.get(id) === true)
+    return true
+  }
+
+  /** In the order in which everyone takes them. */
+  inOrder(): { ids: Int32Array; exclusive: boolean[] } {
+    const ids = Int32Array.from(this.#locks.keys()).sort()
+    return { ids, exclusive: Array.from(ids, (id) => this.#locks.get(id) === true) }
+  }
 }

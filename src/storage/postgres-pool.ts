@@ -41,7 +41,7 @@ export class Pool {
   #reached = false
   readonly #onTrouble: (message: string) => void
   #welcome: (connection: Connection) => Promise<void> = async () => {}
-  #troubled = false
+  #trouble: string | undefined
 
   constructor(settings: PoolSettings, onTrouble: (message: string) => void = () => {}) {
     this.settings = settings
@@ -53,9 +53,10 @@ export class Pool {
     this.#welcome = welcome
   }
 
-  /** Tells of trouble. */
+  /** Tells of trouble, of the same one once. */
   report(message: string): void {
-    this.#troubled = true
+    if (message === this.#trouble) return
+    this.#trouble = message
     this.#onTrouble(message)
   }
 
@@ -148,8 +149,8 @@ export class Pool {
         this.#host = at
         this.#generations.set(connection, generation)
         connection.onLost = () => this.#lostIdle(connection)
-        if (this.#troubled) this.#onTrouble('the database is reached again')
-        this.#troubled = false
+        if (this.#trouble !== undefined) this.#onTrouble('the database is reached again')
+        this.#trouble = undefined
         this.#reached = true
         this.#reason = undefined
         this.release(connection)

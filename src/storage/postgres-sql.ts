@@ -27,7 +27,7 @@ export interface Sql {
   readonly commit: Statement
   /** The same for one commit, which read ranges. */
   readonly commitRanges: Statement
-  /** Bounds waiting within this transaction: lock timeout $1, statement timeout $2. */
+  /** For one transaction what direct connections set once: lock timeout $1, statement timeout $2, plans. */
   readonly bounds: Statement
 }
 
@@ -155,7 +155,8 @@ export function sqlFor(schema: string): Sql {
     },
     bounds: {
       name: 'coffer_bounds',
-      text: `SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', $2, true)`,
+      text: `SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', $2, true),
+        set_config('enable_seqscan', 'off', true)`,
       types: [0, 0],
     },
   }

@@ -1,5 +1,5 @@
 // The PostgreSQL store passes the contract over a real server: directly, and behind pgbouncer in transaction mode.
-import { after, before } from 'node:test'
+import { after, before, test } from 'node:test'
 import {
   type Cluster,
   type Pooler,
@@ -38,7 +38,9 @@ function contractOver(name: string, url: () => string): void {
   })
 }
 
-if (!postgresMissing()) {
+const missing = postgresMissing()
+if (missing) test('storage contract: postgresql', { skip: missing })
+else {
   before(async () => {
     cluster = await startCluster()
     if (!pgbouncerMissing()) pooler = await startPgbouncer(cluster)
@@ -48,6 +50,7 @@ if (!postgresMissing()) {
     cluster.remove()
   })
   contractOver('postgresql', () => cluster.url)
-  if (!pgbouncerMissing())
-    contractOver('postgresql behind pgbouncer', () => `postgres://postgres@127.0.0.1:${pooler?.port}/postgres`)
+  const behind = pgbouncerMissing()
+  if (behind) test('storage contract: postgresql behind pgbouncer', { skip: behind })
+  else contractOver('postgresql behind pgbouncer', () => `postgres://postgres@127.0.0.1:${pooler?.port}/postgres`)
 }
