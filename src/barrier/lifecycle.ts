@@ -222,11 +222,18 @@ export function createLifecycle({ storage, staticKeys, ports, now = Date.now }: 
   const status = async (): Promise<SealStatus> => {
     const stored = await readSeal(scope)
     const authority = stored && authorityOf(stored.slots)
+    // Load balancers ask often: so a process that nobody uses learns of a restore before its next request does.
+    const usable =
+      scope.keyring !== undefined &&
+      (await storageFormat().then(
+        () => true,
+        () => false,
+      ))
     const type = stored?.slots.type ?? (staticKeys.length > 0 ? 'static' : 'shamir')
     return {
       type,
       initialized: stored !== undefined,
-      sealed: scope.keyring === undefined,
+      sealed: !usable,
       t: authority?.threshold ?? 0,
       n: authority?.shares ?? 0,
       progress: progress.parts.length,
