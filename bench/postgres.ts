@@ -37,7 +37,7 @@ const show = (name: string, perSecond: number, more = ''): void =>
 
 async function measureReads(storage: Storage): Promise<void> {
   const version = (await storage.view((tx) => tx.get('epoch')))?.version ?? 0
-  const read = (fn: (tx: Reader, client: number, n: number) => Promise<unknown>) =>
+  const read = (fn: (tx: Reader, client: number, n: number) => unknown) =>
     rate(clients, (client, n) => storage.view((tx) => fn(tx, client, n)))
   show('reads of two keys', await read((tx, c, n) => tx.getMany([any(c, n), any(c + 1, n)])))
   show(
@@ -60,7 +60,7 @@ async function measureReads(storage: Storage): Promise<void> {
 async function measureCommits(storage: Storage): Promise<void> {
   const version = (await storage.view((tx) => tx.get('epoch')))?.version ?? 0
   let runs = 0
-  const commit = async (count: number, fn: (tx: Writer, client: number, n: number) => Promise<unknown>) => {
+  const commit = async (count: number, fn: (tx: Writer, client: number, n: number) => unknown) => {
     runs = 0
     let commits = 0
     const perSecond = await rate(count, async (client, n) => {

@@ -3,12 +3,12 @@
 // BENCH_SECONDS (5), BENCH_ROUNDS (3), BENCH_SECRETS (100000) change the size. Exits 1 when a target that can be judged here is missed.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import http from 'node:http'
-import os from 'node:os'
 import path from 'node:path'
 import { freePort, startDurable } from '../test/process.ts'
-import { applyLoad, type Figures, hasTaskset, hasWrk } from './load.ts'
-import { type Call, enable, fill, secret, type Workload } from './workload.ts'
+import { applyLoad, type Figures, hasWrk } from './load.ts'
+import { benchToken, client, endRun, judge, middle, pinTo, rounds, seconds, show, showMachine } from './report.ts'
+import { enable, fill, secret, type Workload } from './workload.ts'
+import { approleLogin } from './workloads/approle-login.ts'
 import { kv1Read } from './workloads/kv1-read.ts'
 import { kv1Write } from './workloads/kv1-write.ts'
 import { kv2Read } from './workloads/kv2-read.ts'
@@ -16,61 +16,16 @@ import { kv2Write } from './workloads/kv2-write.ts'
 import { tokenLookupSelf } from './workloads/token-lookup-self.ts'
 import { wrap } from './workloads/wrap.ts'
 
-const seconds = Number(process.env['BENCH_SECONDS'] ?? 5)
-const rounds = Number(process.env['BENCH_ROUNDS'] ?? 3)
 const secrets = Number(process.env['BENCH_SECRETS'] ?? 100_000)
 const wanted = process.argv.slice(2)
-const all: Workload[] = [kv1Read, kv2Read, kv1Write, kv2Write, tokenLookupSelf, wrap]
+const all: Workload[] = [kv1Read, kv2Read, kv1Write, kv2Write, tokenLookupSelf, wrap, approleLogin]
 const workloads = wanted.length === 0 ? all : all.filter(({ name }) => wanted.some((part) => name.includes(part)))
-const pin = hasTaskset && os.cpus().length > 1 ? ['taskset', '-c', '0'] : []
-
-const agent = new http.Agent({ keepAlive: true, maxSockets: 32 })
-/** A small client of its own: preparing 100,000 secrets must not take longer than the measurements. */
-const client =
-  (url: string, token: string): Call =>
-  (method, at, body) =>
-    new Promise((resolve, reject) => {
-      const text = body === undefined ? undefined : JSON.stringify(body)
-      const request = http.request(
-        `${url}/v1/${at}`,
-        {
-          method,
-          agent,
-          headers: { 'X-Vault-Token': token, ...(text ? { 'Content-Length': Buffer.byteLength(text) } : {}) },
-        },
-        (response) => {
-          response.resume()
-          response.once('end', () => resolve({ status: response.statusCode ?? 0, body: undefined }))
-        },
-      )
-      request.once('error', reject)
-      request.end(text)
-    })
-
-const median = (list: readonly number[]): number =>
-  [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)] as number
-const middle = (list: readonly Figures[]): Figures => ({
-  perSecond: median(list.map((f) => f.perSecond)),
-  p50: median(list.map((f) => f.p50)),
-  p99: median(list.map((f) => f.p99)),
-  errors: list.reduce((sum, f) => sum + f.errors, 0),
-})
-const rate = (value: number): string => Math.round(value).toLocaleString('en-US').padStart(9)
-const show = (name: string, f: Figures, more = ''): void =>
-  console.log(
-    `${name.padEnd(26)}${rate(f.perSecond)}/s   p50 ${f.p50.toFixed(2).padStart(7)} ms   p99 ${f.p99.toFixed(2).padStart(7)} ms${f.errors ? `   ${f.errors} ERRORS` : ''}${more}`,
-  )
+const pin = pinTo(0)
 
 const residentMb = (child: ChildProcess): number =>
   Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1] ?? 0) / 1024
-const missed: string[] = []
-const judge = (fact: string, good: boolean): void => {
-  console.log(`${good ? '  reached' : '  MISSED '}  ${fact}`)
-  if (!good) missed.push(fact)
-}
-
-console.log(
-  `${os.cpus()[0]?.model}, ${os.cpus().length} cores; load by ${hasWrk ? 'wrk' : 'autocannon'}, 32 connections, ${rounds} rounds of ${seconds} s; server ${pin.length ? 'pinned to one core' : 'not pinned'}`,
+showMachine(
+  `load by ${hasWrk ? 'wrk' : 'autocannon'}, 32 connections, ${rounds} rounds of ${seconds} s; server ${pin.length ? 'pinned to one core' : 'not pinned'}`,
 )
 const barePort = await freePort()
 const bare = spawn(
@@ -92,17 +47,12 @@ const firstStartMs = performance.now() - started
 try {
   const call = client(server.url, server.rootToken)
   const peerUrl = process.env['PEER_URL']
-  const peerToken = process.env['PEER_TOKEN'] ?? ''
-  // A policy as applications have it, not the root token.
-  await server.call('POST', 'sys/policies/acl/bench', {
-    policy:
-      'path "bench1/*" { capabilities = ["create","read","update","delete","list"] }\npath "bench2/*" { capabilities = ["create","read","update","delete","list"] }\npath "sys/wrapping/wrap" { capabilities = ["update"] }',
-  })
-  const made = await server.call('POST', 'auth/token/create', { policies: ['bench'], ttl: '24h' })
-  const token = made.body.auth.client_token as string
+  const peerCall = client(peerUrl ?? '', process.env['PEER_TOKEN'] ?? '')
+  const token = await benchToken(call)
+  const peerToken = peerUrl ? await benchToken(peerCall) : ''
   for (const workload of workloads) {
     await workload.prepare(call)
-    if (peerUrl) await workload.prepare(client(peerUrl, peerToken))
+    if (peerUrl) await workload.prepare(peerCall)
     const own: Figures[] = []
     const floor: Figures[] = []
     const peer: Figures[] = []
@@ -125,7 +75,7 @@ try {
       mine,
       `   1/${(base.perSecond / mine.perSecond).toFixed(1)} of bare (${Math.round(base.perSecond)}/s)`,
     )
-    if (mine.errors) missed.push(`${workload.name}: errors`)
+    if (mine.errors) judge(`${workload.name}: without errors`, false)
     if (workload.ofBare)
       judge(
         `${workload.name}: at least 1/${Math.round(1 / workload.ofBare)} of a bare node:http server`,
@@ -144,7 +94,6 @@ try {
   if (wanted.length === 0 && secrets > 0) {
     await enable(call, 'benchmany', '2')
     await fill(call, 'benchmany/data/', secrets, { data: secret })
-    await server.call('POST', 'sys/policies/acl/bench', { policy: 'path "bench*" { capabilities = ["read"] }' })
     const few: Figures[] = []
     const many: Figures[] = []
     for (let round = 0; round < rounds; round++) {
@@ -182,5 +131,4 @@ try {
   bare.kill('SIGKILL')
   await server.remove()
 }
-if (missed.length > 0) console.log(`\nmissed:\n${missed.map((fact) => `  ${fact}`).join('\n')}`)
-process.exit(missed.length > 0 ? 1 : 0)
+endRun()

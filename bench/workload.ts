@@ -27,8 +27,14 @@ export async function fill(call: Call, prefix: string, count: number, body: unkn
   let next = from
   const worker = async () => {
     while (next < count) {
-      const { status } = await call('POST', `${prefix}${next++}`, body)
-      if (status >= 300) throw new Error(`writing ${prefix}: ${status}`)
+      const path = `${prefix}${next++}`
+      let answer = await call('POST', path, body)
+      // A peer's new KV version 2 mount is not ready at once.
+      for (let tries = 0; answer.status === 400 && tries < 50; tries++) {
+        await new Promise((resolve) => setTimeout(resolve, 100))
+        answer = await call('POST', path, body)
+      }
+      if (answer.status >= 300) throw new Error(`writing ${prefix}: ${answer.status}`)
     }
   }
   await Promise.all(Array.from({ length: 32 }, worker))

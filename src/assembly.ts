@@ -3,10 +3,12 @@ import { createHmac } from 'node:crypto'
 import type { AuditRoom } from './audit/broker.ts'
 import { auditBroker } from './audit/broker.ts'
 import type { AuditBroker } from './audit/event.ts'
+import { deviceMeter } from './audit/meter.ts'
 import type { DeviceConfig } from './audit/options.ts'
 import { auditSigner } from './audit/signer.ts'
 import { Sealed } from './barrier/errors.ts'
 import { createLifecycle, type Lifecycle } from './barrier/lifecycle.ts'
+import type { Peers } from './barrier/peers.ts'
 import type { StaticKey } from './barrier/slots.ts'
 import { cleanupKind, cleanupQueue } from './core/cleanup.ts'
 import { epochKey, moveEpoch, restartEpoch } from './core/epoch.ts'
@@ -14,12 +16,16 @@ import type { Handler } from './core/exchange.ts'
 import { tokenGrants } from './core/grants.ts'
 import { identityStore } from './core/identity/index.ts'
 import { jobRunner } from './core/jobs.ts'
+import { routeMeter } from './core/meter.ts'
+import { mountDueHandler, mountDueKind } from './core/mount-due.ts'
 import { mountTable } from './core/mounts.ts'
 import { namespaceTable } from './core/namespaces.ts'
+import { nodeRegister } from './core/nodes.ts'
 import { requestPipeline } from './core/pipeline.ts'
 import { policyStore } from './core/policies.ts'
 import { sessionCache } from './core/sessions.ts'
 import { auditAnchors, auditKeyPath, corsOff } from './core/settings.ts'
+import { stateIndex } from './core/state-index.ts'
 import { coreTables, namespaceRecords } from './core/tables.ts'
 import { rootTokenSpec } from './core/tokens/create.ts'
 import { tokenStore } from './core/tokens/store.ts'
@@ -27,9 +33,13 @@ import { spendUse } from './core/tokens/use.ts'
 import { sealAbove } from './core/topology.ts'
 import { trafficGate } from './core/traffic.ts'
 import { responseWrapping } from './core/wrapping.ts'
+import { sharedPasswords } from './crypto/password.ts'
 import { cubbyholePrefix } from './engines/cubbyhole/index.ts'
+import { readGauges } from './gauges.ts'
 import { inCidrs } from './lib/cidr.ts'
 import type { Log } from './log.ts'
+import { type Instruments, instrumentsOf } from './metrics/instruments.ts'
+import { type MetricsRoom, metricsRoom, plainMetrics } from './metrics/room.ts'
 import { engineAliases, engines as registered } from './registry.ts'
 import type { Context } from './sdk/context.ts'
 import { findOperation } from './sdk/dispatch.ts'
@@ -39,6 +49,8 @@ import { helpFor } from './sdk/help.ts'
 import type { OperationVerb } from './sdk/operation.ts'
 import type { Reader, Storage } from './storage/storage.ts'
 import { identityEngine } from './system/identity.ts'
+import { openMetrics } from './system/metrics.ts'
+import { clusterNameOf } from './system/seal-status.ts'
 import { type ServerFacts, systemEngine } from './system/system.ts'
 import { tokenEngine } from './system/token.ts'
 
@@ -53,8 +65,14 @@ export interface AssemblyOptions {
   readonly declaredDevices: readonly DeviceConfig[]
   readonly allowApiAudit: boolean
   readonly allowAuditPrefix: boolean
+  /** Whether `sys/raw` is served. */
+  readonly rawStorage: boolean
+  /** Other processes of the machine that seal and unseal together with this one. */
+  readonly peers?: Peers | undefined
+  /** What is counted with; the assembly ends it. Absent: made here. */
+  readonly metrics?: { readonly room: MetricsRoom; readonly instruments: Instruments }
   readonly now?: () => number
-  /** Names of nodes that do not know the newest storage format; absent: there are no others. */
+  /** Names of nodes that do not know the newest storage format; absent: as they tell themselves. */
   readonly olderNodes?: () => Promise<readonly string[]>
 }
 
@@ -65,7 +83,9 @@ export interface Assembly {
   readonly engines: readonly Engine[]
   /** Opens audit files anew (SIGHUP). */
   reopenAudit(): Promise<void>
-  /** Ends jobs and audit, then drops the keys. */
+  /** Tells the other nodes over the store that this one is there, until `close`. */
+  join(): Promise<void>
+  /** Ends jobs, audit and metrics, then drops the keys. */
   close(): Promise<void>
 }
 
@@ -76,9 +96,11 @@ const sealGraceMs = 2_000
 export function assemble(options: AssemblyOptions): Assembly {
   const { storage, log, facts } = options
   const now = options.now ?? Date.now
+  const { room: metrics, instruments } = options.metrics ?? unconfiguredMetrics(log)
   const engines = new Map(registered.map((engine) => [`${engine.kind}:${engine.type}`, engine]))
   let room: AuditRoom | undefined
   let declared: readonly DeviceConfig[] = []
+  let storeId = ''
   const audit: AuditBroker = {
     get enabled() {
       return room?.enabled ?? false
@@ -86,11 +108,13 @@ export function assemble(options: AssemblyOptions): Assembly {
     record: (events) => (room ? room.record(events) : Promise.reject(new Sealed())),
   }
 
+  const namespaceSealed = (uuid: string): boolean => lifecycle.namespaces.closed(uuid)
   const traffic = trafficGate(() => new Sealed())
   const identity = identityStore()
-  const policies = policyStore()
+  const policies = policyStore(instruments.policies)
   const tokens = tokenStore({
     now,
+    meter: instruments.tokens,
     entityPolicies: (tx, entity) => identity.policiesOf(tx, entity),
     async onRevoke(tx, record) {
       wrapping.forget(tx, record)
@@ -105,7 +129,8 @@ export function assemble(options: AssemblyOptions): Assembly {
     defaultLeaseTtlSeconds: options.defaultLeaseTtlSeconds,
     maxLeaseTtlSeconds: options.maxLeaseTtlSeconds,
     storageFormat: () => lifecycle.storageFormat(),
-    namespaceSealed: (uuid) => lifecycle.namespaces.closed(uuid),
+    namespaceSealed,
+    routes: (path) => routeMeter((operation) => instruments.route(path, operation)),
     async loaded(topology) {
       await lifecycle.refresh()
       for (const { record } of topology.namespaces.values()) {
@@ -157,7 +182,12 @@ export function assemble(options: AssemblyOptions): Assembly {
   })
   const jobs = jobRunner({
     now,
-    handlers: new Map([...tokens.handlers, [cleanupKind, cleanup.handler]]),
+    meter: instruments.jobs,
+    handlers: new Map([
+      ...tokens.handlers,
+      [cleanupKind, cleanup.handler],
+      [mountDueKind, mountDueHandler({ now, topology: (tx) => tables.current(tx), namespaceSealed })],
+    ]),
     log: (level, message, more) => log[level](more, message),
   })
 
@@ -172,6 +202,20 @@ export function assemble(options: AssemblyOptions): Assembly {
       }),
     close: () => lifecycle.barrier.close(),
   }
+  const nodes = nodeRegister({
+    storage,
+    facts: {
+      name: facts.nodeName,
+      hostname: facts.hostname,
+      apiAddress: facts.apiAddress,
+      clusterAddress: facts.clusterAddress,
+      version: facts.apiVersion,
+      cofferVersion: facts.cofferVersion,
+    },
+    now,
+    warn: (message, cause) => log.warn({ cause: String(cause) }, message),
+  })
+
   const openAudit = async (): Promise<void> => {
     const pkcs8 = await lifecycle.barrier.update(async (tx) => {
       const entry = await tx.get(auditKeyPath)
@@ -189,6 +233,7 @@ export function assemble(options: AssemblyOptions): Assembly {
       now,
       signer: auditSigner(pkcs8),
       logger: log,
+      meter: (path) => deviceMeter(...instruments.device(path)),
       anchors: {
         load: async (device) =>
           (await lifecycle.barrier.view((tx) => auditAnchors(device).all(tx))).map(({ value }) => value),
@@ -198,9 +243,12 @@ export function assemble(options: AssemblyOptions): Assembly {
       },
     })
   }
+  let clusterName = facts.clusterName
   const lifecycle = createLifecycle({
     storage,
+    meter: instruments.barrier,
     staticKeys: options.staticKeys,
+    peers: options.peers,
     now,
     ports: {
       async createRootToken(tx, why) {
@@ -210,13 +258,20 @@ export function assemble(options: AssemblyOptions): Assembly {
       moveEpoch: (tx) => moveEpoch(tx, 'mounts'),
       epoch: { key: epochKey, restart: (tx) => restartEpoch(tx, now()) },
       async onUnseal() {
+        const began = performance.now()
+        storeId = (await lifecycle.status()).storeId
         await openAudit()
         await lifecycle.barrier.view((tx) => tables.current(tx))
         jobs.start(jobStorage)
+        clusterName ||= clusterNameOf(facts, (await lifecycle.status()).storeId)
         traffic.open()
+        nodes.setActive(now())
+        instruments.postUnseal.since(began)
         log.info('unsealed')
       },
       async onSeal() {
+        const began = performance.now()
+        nodes.setActive(undefined)
         await traffic.close(sealGraceMs)
         await jobs.stop()
         await room?.close()
@@ -225,8 +280,10 @@ export function assemble(options: AssemblyOptions): Assembly {
         sessions.clear()
         policies.clear()
         tokens.clear()
+        instruments.preSeal.since(began)
         log.info('sealed')
       },
+      onNamespaceSeal: () => tables.clear(),
       warn: (message, cause) => log.warn({ cause: String(cause) }, message),
     },
   })
@@ -239,10 +296,13 @@ export function assemble(options: AssemblyOptions): Assembly {
     namespaces,
     policies,
     wrapping,
+    nodes,
+    sharedStore: storage.shared ?? false,
     facts,
     declaredDevices: options.declaredDevices,
     allowApiAudit: options.allowApiAudit,
     allowAuditPrefix: options.allowAuditPrefix,
+    rawStorage: options.rawStorage,
     acls: {
       byToken: aclOfToken,
       async byAccessor(tx, accessor, at, namespaceUuid) {
@@ -257,7 +317,8 @@ export function assemble(options: AssemblyOptions): Assembly {
       return room
     },
     health: () => room?.health(),
-    olderNodes: options.olderNodes ?? (async () => []),
+    olderNodes: options.olderNodes ?? nodes.older,
+    printMetrics: metrics.answer,
     namespaceSealChanged: () => tables.clear(),
   })
   const add = (engine: Engine) => engines.set(`${engine.kind}:${engine.type}`, engine)
@@ -272,6 +333,15 @@ export function assemble(options: AssemblyOptions): Assembly {
     }),
   )
 
+  readGauges(metrics.registry, {
+    clusterName: () => clusterName,
+    sealed: () => lifecycle.sealed,
+    inFlight: () => traffic.running,
+    topology: () => tables.latest,
+    audit: () => room?.health(),
+    passwords: sharedPasswords,
+  })
+  const metricsForAll = openMetrics(metrics.answer)
   const systemVariant = system.variant({})
   /** As storage has it now; while sealed nobody may come from elsewhere. */
   const cors = async () =>
@@ -289,6 +359,7 @@ export function assemble(options: AssemblyOptions): Assembly {
     audit,
     traffic,
     now,
+    meter: instruments.requests,
     grants: tokenGrants({ tokens, identity, wrapping }),
     inCidrs,
     spendUse,
@@ -309,18 +380,24 @@ export function assemble(options: AssemblyOptions): Assembly {
         contentType: 'application/json',
       },
     }),
+    indexOf: (revision) => stateIndex(storeId, revision),
     lifecycle(request) {
       if (!request.path.startsWith('sys/') || request.verb === 'help') return undefined
+      if (request.listener.openMetrics && request.path === 'sys/metrics' && request.verb === 'read')
+        return metricsForAll
       try {
         const found = findOperation(systemVariant, request.verb as OperationVerb, request.path.slice(4))
         return found.operation.lifecycle ? found : undefined
       } catch (error) {
-        if (error instanceof ApiError) return undefined
-        throw error
+        if (!(error instanceof ApiError)) throw error
+        // A path that is for everybody tells everybody which methods it has, sealed or not.
+        const verbs = systemVariant.routes.match(request.path.slice(4))?.value.byVerb ?? {}
+        if (error.status === 405 && Object.values(verbs).every(({ lifecycle }) => lifecycle)) throw error
+        return undefined
       }
     },
     isSealedError: (error) => error instanceof Sealed,
-    namespaceSealed: (uuid) => lifecycle.namespaces.closed(uuid),
+    namespaceSealed,
     log: (level, message, more) => log[level](more, message),
   })
 
@@ -329,10 +406,19 @@ export function assemble(options: AssemblyOptions): Assembly {
     engines: [...engines.values()],
     handler: { handle, cors, bodyKind },
     reopenAudit: async () => await room?.reopen(),
+    join: () => nodes.start(),
     async close() {
+      await nodes.stop()
       await jobs.stop()
       await room?.close()
       await lifecycle.close()
+      metrics.close()
     },
   }
+}
+
+/** Metrics without a `telemetry` stanza. */
+function unconfiguredMetrics(log: Log): NonNullable<AssemblyOptions['metrics']> {
+  const room = metricsRoom(plainMetrics, (facts, message) => log.warn(facts, message))
+  return { room, instruments: instrumentsOf(room) }
 }

@@ -46,7 +46,9 @@ export function devConfig(options: DevOptions, certificates: { cert: string; key
 listener "tcp" {
   address = ${text(options.listenAddress)}
   ${tls}
+  telemetry { unauthenticated_metrics_access = true }
 }
+telemetry { disable_hostname = true }
 seal "static" {
   current_key_id = "dev"
   current_key = ${text(unsealKey(options.folder))}

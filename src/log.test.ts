@@ -69,3 +69,22 @@ test('facts with the names of secrets are cut out', () =>
     assert.ok(!text.includes('canary'), text)
     assert.match(text, /\[INFO\] text .*path=kv\/a/)
   }))
+
+test('a file that several processes write is rotated by one of them, when it looks', () =>
+  withFolder((folder) => {
+    const file = path.join(folder, 'a.log')
+    const keeper = toFile(file, { rotateBytes: 200, shared: true })
+    const worker = toFile(file, { worker: 3 })
+    for (let i = 0; i < 5; i++) {
+      keeper.info({ i }, 'from the one that rotates')
+      worker.info({ i }, 'from the other one')
+    }
+    assert.deepEqual(readdirSync(folder), ['a.log'])
+    assert.equal(keeper.rotate(), true)
+    assert.equal(keeper.rotate(), false)
+    worker.reopen()
+    worker.info('after the rotation')
+    assert.match(readFileSync(file, 'utf8'), /^\{"level":30,"time":\d+,"worker":3,"msg":"after the rotation"\}\n$/)
+    const old = readdirSync(folder).find((name) => name !== 'a.log') as string
+    assert.equal(readFileSync(path.join(folder, old), 'utf8').trim().split('\n').length, 10)
+  }))

@@ -26,9 +26,17 @@ export interface LogOptions {
   readonly rotateSeconds?: number
   /** Old files kept; 0: all. -1: none. */
   readonly rotateMaxFiles?: number
+  /** Several processes write this file: it is rotated by the one that calls `rotate`, and opened anew by all. */
+  readonly shared?: boolean
+  /** Number of the process among the workers of a server; stands in every line. */
+  readonly worker?: number
 }
 
-export type Log = pino.Logger & { reopen(): void }
+export type Log = pino.Logger & {
+  reopen(): void
+  /** Begins a new file if it is time to; true when it did. */
+  rotate(): boolean
+}
 
 const secretNames = ['token', 'clientToken', 'password', 'key', 'secret', 'authorization', 'data', 'body', 'value']
 const levels: Readonly<Record<number, string>> = {
@@ -43,6 +51,7 @@ const levels: Readonly<Record<number, string>> = {
 interface Sink {
   write(line: string): void
   reopen(): void
+  rotate(): boolean
 }
 
 /** Appends to a file of mode 0600 and begins a new one when it is too large or too old. */
@@ -62,7 +71,7 @@ function rotatingFile(target: string, options: LogOptions): Sink {
       .sort()
     for (const one of old.slice(0, Math.max(0, old.length - Math.max(0, keep)))) unlinkSync(path.join(dir, one))
   }
-  const rotate = () => {
+  const beginAnew = () => {
     const { dir, name, ext } = path.parse(file)
     closeSync(fd)
     // The number keeps apart what is rotated within one millisecond.
@@ -73,12 +82,21 @@ function rotatingFile(target: string, options: LogOptions): Sink {
     since = Date.now()
     prune()
   }
+  const due = (more: number): boolean => {
+    const tooLarge = (options.rotateBytes ?? 0) > 0 && bytes + more > (options.rotateBytes ?? 0)
+    const tooOld = (options.rotateSeconds ?? 0) > 0 && Date.now() - since > (options.rotateSeconds ?? 0) * 1000
+    return bytes > 0 && (tooLarge || tooOld)
+  }
   return {
     write(line) {
-      const tooLarge = (options.rotateBytes ?? 0) > 0 && bytes + line.length > (options.rotateBytes ?? 0)
-      const tooOld = (options.rotateSeconds ?? 0) > 0 && Date.now() - since > (options.rotateSeconds ?? 0) * 1000
-      if (bytes > 0 && (tooLarge || tooOld)) rotate()
+      if (!options.shared && due(line.length)) beginAnew()
       bytes += writeSync(fd, line)
+    },
+    rotate() {
+      bytes = fstatSync(fd).size
+      if (!due(0)) return false
+      beginAnew()
+      return true
     },
     reopen() {
       closeSync(fd)
@@ -106,10 +124,11 @@ function standardLine(json: string): string {
 export function openLog(options: LogOptions): Log {
   const sink: Sink = options.file
     ? rotatingFile(options.file, options)
-    : { write: (line) => void process.stderr.write(line), reopen() {} }
+    : { write: (line) => void process.stderr.write(line), reopen() {}, rotate: () => false }
   const stream = { write: (line: string) => sink.write(options.format === 'json' ? line : standardLine(line)) }
   const level = options.level === 'off' ? 'silent' : options.level
   const paths = secretNames.flatMap((name) => [name, `*.${name}`])
-  const log = pino({ level, base: null, redact: { paths, censor: '[redacted]' } }, stream)
-  return Object.assign(log, { reopen: () => sink.reopen() })
+  const base = options.worker === undefined ? null : { worker: options.worker }
+  const log = pino({ level, base, redact: { paths, censor: '[redacted]' } }, stream)
+  return Object.assign(log, { reopen: () => sink.reopen(), rotate: () => sink.rotate() })
 }

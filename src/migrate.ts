@@ -45,7 +45,7 @@ function progressOn(io: CliIo): { show(progress: MigrationProgress): void; end()
 async function openExisting(settings: StorageSettings, warn: (message: string) => void): Promise<Storage> {
   if (settings.file !== undefined && !existsSync(settings.file))
     throw new CliError(2, `Error migrating: storage_source: ${settings.file} does not exist`)
-  return await openStorage(settings, warn)
+  return await openStorage(settings, { warn })
 }
 
 async function copyAll(source: Storage, destination: Storage, start: string, io: CliIo): Promise<string> {
@@ -107,12 +107,12 @@ export const migrateCommand = command({
     }
     try {
       if (flags.reset) {
-        await takeBack(keep(await openStorage(config.destination, warn)))
+        await takeBack(keep(await openStorage(config.destination, { warn })))
         ui.out('Success! Migration lock reset (if it was set).')
         return 0
       }
       const source = keep(await openExisting(config.source, warn))
-      const destination = keep(await openStorage(config.destination, warn))
+      const destination = keep(await openStorage(config.destination, { warn }))
       ui.out(await copyAll(source, destination, flags.start, io))
       return 0
     } catch (error) {

@@ -1,11 +1,14 @@
 // The composition root of a server process: configuration -> storage -> core -> listeners, and the signals. The only file that sees all rooms.
+import cluster from 'node:cluster'
 import { createHash } from 'node:crypto'
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import path from 'node:path'
 import { type Assembly, assemble } from './assembly.ts'
 import type { DeviceConfig } from './audit/options.ts'
 import { checkFormat } from './barrier/format.ts'
+import type { Lifecycle } from './barrier/lifecycle.ts'
+import type { Peers } from './barrier/peers.ts'
 import { readStaticKeys, type StaticKey } from './barrier/slots.ts'
 import { cofferVersion } from './cli/version.ts'
 import type {
@@ -19,13 +22,18 @@ import type { Handler } from './core/exchange.ts'
 import type { ListenerConfig } from './http/limits.ts'
 import { type HttpServer, startListeners } from './http/listener.ts'
 import type { Log } from './log.ts'
+import { instrumentsOf } from './metrics/instruments.ts'
+import { metricsRoom } from './metrics/room.ts'
+import { recoveryServer } from './recovery.ts'
 import { memoryStorage } from './storage/memory.ts'
+import type { StorageMeter } from './storage/meter.ts'
 import { checkMigrated } from './storage/migrate.ts'
 import { sqliteStorage } from './storage/sqlite.ts'
 import type { Storage } from './storage/storage.ts'
+import type { ServerFacts } from './system/system.ts'
+import { metricsOptionsOf } from './telemetry.ts'
 
 export interface RunningServer {
-  readonly assembly: Assembly
   readonly http: HttpServer
   /** Address for people: the first listener's. */
   readonly url: string
@@ -35,21 +43,46 @@ export interface RunningServer {
   stop(): Promise<void>
 }
 
+/** What a server is given that is one of several processes on the same listeners. */
+export interface Siblings {
+  readonly peers: Peers
+  /** Called before the server looks at its seals: from then on the peers may call. */
+  meet(lifecycle: Lifecycle): void
+}
+
 /** Milliseconds that requests under way are given at stop. */
 const graceMs = 10_000
 
-/** Opens the store of a stanza, making it if need be; without one, a store in memory. `warn` is told of connections that are lost and found again. */
-export const openStorage = async (
-  settings: StorageSettings | undefined,
-  warn: (message: string) => void,
-): Promise<Storage> => {
-  if (settings?.type === 'postgresql') return await openPostgres(settings.postgres, warn)
-  if (!settings || settings.type === 'inmem' || !settings.file) return memoryStorage()
-  mkdirSync(path.dirname(path.resolve(settings.file)), { recursive: true, mode: 0o700 })
-  return await sqliteStorage({ path: settings.file })
+/** What a store tells while it works: troubles (PostgreSQL), and what it measures. */
+export interface StorageEars {
+  warn(message: string): void
+  readonly meter?: StorageMeter | undefined
 }
 
-const openPostgres = async (settings: PostgresSettings, warn: (message: string) => void): Promise<Storage> => {
+/** Opens the store of a stanza, making it if need be; without one, a store in memory. */
+export const openStorage = async (settings: StorageSettings | undefined, ears: StorageEars): Promise<Storage> => {
+  const { meter } = ears
+  if (settings?.type === 'postgresql') return await openPostgres(settings.postgres, ears)
+  if (!settings || settings.type === 'inmem' || !settings.file) return memoryStorage({ meter })
+  mkdirSync(path.dirname(path.resolve(settings.file)), { recursive: true, mode: 0o700 })
+  return await sqliteStorage({ path: settings.file, meter })
+}
+
+/** Opens the store of a server; one that is not to be served is refused. */
+const openServed = async (config: ServerConfig, log: Log, meter?: StorageMeter): Promise<Storage> => {
+  const warn = (message: string): void => log.warn({ storage: config.storage?.type }, message)
+  const storage = await openStorage(config.storage, { warn, meter })
+  try {
+    await checkMigrated(storage)
+    await checkFormat(storage)
+    return storage
+  } catch (error) {
+    await storage.close()
+    throw error
+  }
+}
+
+const openPostgres = async (settings: PostgresSettings, { warn, meter }: StorageEars): Promise<Storage> => {
   // Only servers that need the driver load it.
   const { postgresStorage } = await import('./storage/postgres.ts')
   const ms = (seconds: number): number => Math.ceil(seconds * 1000)
@@ -65,6 +98,7 @@ const openPostgres = async (settings: PostgresSettings, warn: (message: string) 
     lockTimeoutMs: ms(settings.lockTimeoutSeconds),
     waitMs: ms(settings.failoverTimeoutSeconds),
     onTrouble: warn,
+    meter,
   })
 }
 
@@ -94,6 +128,16 @@ const declaredDevices = (config: ServerConfig): DeviceConfig[] =>
     salt: '',
     declared: true,
   }))
+
+const factsOf = (config: ServerConfig): ServerFacts => ({
+  apiVersion: config.apiVersion,
+  cofferVersion,
+  clusterName: config.clusterName,
+  hostname: hostname(),
+  nodeName: config.nodeName || hostname(),
+  apiAddress: config.apiAddr,
+  clusterAddress: config.clusterAddr,
+})
 
 /** What the whole server says goes for listeners that say nothing themselves. */
 const listenerOf = (config: ServerConfig, listener: ListenerSettings): ListenerConfig => ({
@@ -149,55 +193,82 @@ export async function startServer(
   config: ServerConfig,
   log: Log,
   prepare?: (assembly: Assembly) => Promise<void>,
-): Promise<RunningServer> {
-  const { assembly, storage, close } = await assembleServer(config, log)
+  siblings?: Siblings,
+): Promise<RunningServer & { readonly assembly: Assembly }> {
+  const { assembly, close } = await assembleServer(config, log, siblings?.peers)
   try {
+    siblings?.meet(assembly.lifecycle)
     await assembly.lifecycle.autoUnseal()
     await prepare?.(assembly)
-    const listeners = config.listeners.map((listener) => listenerOf(config, listener))
-    const http = await startListeners(listeners, logged(assembly.handler, log, config.logRequestsLevel), { log })
-    return running(config, log, storage, assembly, http)
+    const server = await serving(config, log, { ...assembly, close }, siblings !== undefined)
+    void assembly.join()
+    return { assembly, ...server }
   } catch (error) {
     await close()
     throw error
   }
 }
 
+/** Starts a server in recovery mode; rejects when there is no initialised store to recover, leaving nothing behind. */
+export async function startRecoveryServer(config: ServerConfig, log: Log): Promise<RunningServer> {
+  const { type = 'inmem', file } = config.storage ?? {}
+  if (type === 'inmem') throw new Error('recovery mode needs a store that lasts: the configuration names none')
+  if (file && !existsSync(file)) throw new Error(`there is no store at ${file}: nothing to recover`)
+  const storage = await openServed(config, log)
+  const { recovery, handler } = recoveryServer({
+    storage,
+    staticKeys: staticKeysOf(config.seals),
+    facts: factsOf(config),
+    log,
+  })
+  const close = async () => {
+    await recovery.close()
+    await storage.close()
+  }
+  try {
+    if (!(await recovery.initialized())) throw new Error('the store is not initialised: nothing to recover')
+    return await serving(config, log, { handler, close, reopenAudit: async () => undefined })
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+/** How the seal stands, for people. */
+export const sealStand = async (lifecycle: Lifecycle): Promise<'unsealed' | 'sealed' | 'not initialised'> =>
+  !lifecycle.sealed ? 'unsealed' : (await lifecycle.initialized()) ? 'sealed' : 'not initialised'
+
 /** Opens the store and assembles a core over it, without a way in. `close` ends both. */
 export async function assembleServer(
   config: ServerConfig,
   log: Log,
-): Promise<{ assembly: Assembly; storage: Storage; close(): Promise<void> }> {
+  peers?: Peers,
+): Promise<{ assembly: Assembly; close(): Promise<void> }> {
   const staticKeys = staticKeysOf(config.seals)
-  const storage = await openStorage(config.storage, (message) => log.warn({ storage: config.storage?.type }, message))
-  try {
-    await checkMigrated(storage)
-    await checkFormat(storage)
-  } catch (error) {
-    await storage.close()
+  const room = metricsRoom(metricsOptionsOf(config.telemetry, hostname(), cluster.worker?.id), (facts, message) =>
+    log.warn(facts, message),
+  )
+  const instruments = instrumentsOf(room)
+  const storage = await openServed(config, log, instruments.storage).catch((error: unknown) => {
+    room.close()
     throw error
-  }
+  })
   const assembly = assemble({
     storage,
+    metrics: { room, instruments },
     staticKeys,
+    peers,
     log,
     defaultLeaseTtlSeconds: config.defaultLeaseTtlSeconds,
     maxLeaseTtlSeconds: config.maxLeaseTtlSeconds,
     declaredDevices: declaredDevices(config),
     allowApiAudit: config.unsafeAllowApiAuditCreation,
     allowAuditPrefix: config.allowAuditLogPrefixing,
-    facts: {
-      apiVersion: config.apiVersion,
-      cofferVersion,
-      clusterName: config.clusterName,
-      hostname: hostname(),
-      apiAddress: config.apiAddr,
-      clusterAddress: config.clusterAddr,
-    },
+    rawStorage: config.rawStorageEndpoint,
+    facts: factsOf(config),
   })
   return {
     assembly,
-    storage,
     async close() {
       await assembly.close()
       await storage.close()
@@ -205,28 +276,30 @@ export async function assembleServer(
   }
 }
 
-function running(
-  config: ServerConfig,
-  log: Log,
-  storage: Storage,
-  assembly: Assembly,
-  http: HttpServer,
-): RunningServer {
+/** What answers, and how it is ended. */
+interface Served {
+  readonly handler: Handler
+  reopenAudit(): Promise<void>
+  close(): Promise<void>
+}
+
+/** Opens the listeners; `shared` with other processes. */
+async function serving(config: ServerConfig, log: Log, served: Served, shared = false): Promise<RunningServer> {
+  const listeners = config.listeners.map((listener) => listenerOf(config, listener))
+  const http = await startListeners(listeners, logged(served.handler, log, config.logRequestsLevel), { log, shared })
   if (config.pidFile) writeFileSync(config.pidFile, `${process.pid}\n`, { mode: 0o644 })
   let stopping: Promise<void> | undefined
   const stop = async (): Promise<void> => {
     await http.close(graceMs)
-    await assembly.close()
-    await storage.close()
+    await served.close()
     if (config.pidFile) rmSync(config.pidFile, { force: true })
   }
   return {
-    assembly,
     http,
     url: urlOf(config, http),
     async reload() {
       log.reopen()
-      await assembly.reopenAudit()
+      await served.reopenAudit()
       await http
         .reload()
         .catch((error: unknown) => log.error({ error: String(error) }, 'certificates were not reloaded'))

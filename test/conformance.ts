@@ -21,6 +21,7 @@ const families = [
   /^wrapping$/,
   /^cubbyhole$/,
   /^namespaces$/,
+  /^approle-/,
   /^audit$/,
   /^request-level$/,
   /^userpass-basics$/,

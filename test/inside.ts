@@ -2,7 +2,8 @@
 import { createSecretKey, randomBytes, randomUUID } from 'node:crypto'
 import { type Assembly, assemble } from '../src/assembly.ts'
 import type { DeviceConfig } from '../src/audit/options.ts'
-import type { Verb } from '../src/core/exchange.ts'
+import type { StaticKey } from '../src/barrier/slots.ts'
+import type { Handler, Verb } from '../src/core/exchange.ts'
 import { parseJsonObject } from '../src/lib/json.ts'
 import { openLog } from '../src/log.ts'
 import type { Storage } from '../src/storage/storage.ts'
@@ -13,6 +14,9 @@ export type Loose = Record<string, any>
 export interface Inside {
   readonly assembly: Assembly
   readonly root: string
+  /** What the store opens with: for a second server over it. */
+  readonly staticKeys: readonly StaticKey[]
+  readonly recoveryKey: Buffer
   /** Status and parsed body; `raw` is the text. */
   call(
     verb: Verb,
@@ -31,62 +35,83 @@ export interface CallOptions {
   readonly headers?: Record<string, string>
 }
 
-/** Assembles, initialises and unseals a core. */
+export const factsForTest = {
+  apiVersion: '1.21.5',
+  cofferVersion: '0.0.0',
+  clusterName: '',
+  hostname: 'test',
+  nodeName: 'test',
+  apiAddress: '',
+  clusterAddress: '',
+}
+
+/** Assembles and unseals a core; initialises its store, unless `beside` another core over the same store. */
 export async function startInside(
   storage: Storage,
-  options: { devices?: DeviceConfig[]; now?: () => number; olderNodes?: () => Promise<string[]> } = {},
+  options: {
+    devices?: DeviceConfig[]
+    now?: () => number
+    beside?: Inside
+    olderNodes?: () => Promise<string[]>
+  } = {},
 ): Promise<Inside> {
+  const staticKeys = options.beside?.staticKeys ?? [
+    { id: 'test', key: createSecretKey(randomBytes(32)), current: true },
+  ]
   const assembly = assemble({
     storage,
-    staticKeys: [{ id: 'test', key: createSecretKey(randomBytes(32)), current: true }],
+    staticKeys,
     log: openLog({ level: 'off', format: 'json' }),
     defaultLeaseTtlSeconds: 2_764_800,
     maxLeaseTtlSeconds: 2_764_800,
     declaredDevices: options.devices ?? [],
     allowApiAudit: true,
     allowAuditPrefix: true,
-    facts: {
-      apiVersion: '1.21.5',
-      cofferVersion: '0.0.0',
-      clusterName: '',
-      hostname: 'test',
-      apiAddress: '',
-      clusterAddress: '',
-    },
+    rawStorage: true,
+    facts: factsForTest,
     ...(options.now ? { now: options.now } : {}),
     ...(options.olderNodes ? { olderNodes: options.olderNodes } : {}),
   })
   const none = { shares: 0, threshold: 0, pgpKeys: [] }
-  const { rootToken: root } = await assembly.lifecycle.initialize({
-    secret: none,
-    recovery: { shares: 1, threshold: 1, pgpKeys: [] },
-    rootTokenPgpKey: '',
-  })
+  const initialize = async () => {
+    const recovery = { shares: 1, threshold: 1, pgpKeys: [] }
+    const made = await assembly.lifecycle.initialize({ secret: none, recovery, rootTokenPgpKey: '' })
+    return { root: made.rootToken, recoveryKey: made.recoveryKeys[0] as Buffer }
+  }
+  const { root, recoveryKey } = options.beside ?? (await initialize())
+  await assembly.lifecycle.autoUnseal()
   return {
     assembly,
     root,
-    async call(verb, path, body, more = {}) {
-      const response = await assembly.handler.handle({
-        id: randomUUID(),
-        verb,
-        method: verb === 'read' ? 'GET' : verb === 'delete' ? 'DELETE' : verb === 'list' ? 'LIST' : 'POST',
-        path,
-        namespace: more.namespace ?? '',
-        token: more.token === '' ? undefined : (more.token ?? root),
-        query: more.query ?? {},
-        body: body === undefined ? undefined : parseJsonObject(typeof body === 'string' ? body : JSON.stringify(body)),
-        rawBody: undefined,
-        contentType: 'application/json',
-        headers: more.headers ?? {},
-        wrapTtlSeconds: more.wrapTtlSeconds ?? 0,
-        wrapFormat: '',
-        remoteAddress: more.remoteAddress ?? '127.0.0.1',
-        remotePort: 1,
-        peerCertificate: undefined,
-        listener: { address: '', tls: false, disableUnauthedRekey: false, disableUnauthedGenerateRoot: false },
-      })
-      const raw = String(response.body ?? '')
-      return { status: response.status, raw, body: raw.startsWith('{') ? JSON.parse(raw) : {} }
-    },
+    staticKeys,
+    recoveryKey,
+    call: callerOf(assembly.handler, root),
   }
 }
+
+/** Calls a handler as a client would, by default with this token. */
+export const callerOf =
+  (handler: Handler, root: string): Inside['call'] =>
+  async (verb, path, body, more = {}) => {
+    const response = await handler.handle({
+      id: randomUUID(),
+      verb,
+      method: verb === 'read' ? 'GET' : verb === 'delete' ? 'DELETE' : verb === 'list' ? 'LIST' : 'POST',
+      path,
+      namespace: more.namespace ?? '',
+      token: more.token === '' ? undefined : (more.token ?? root),
+      query: more.query ?? {},
+      body: body === undefined ? undefined : parseJsonObject(typeof body === 'string' ? body : JSON.stringify(body)),
+      rawBody: undefined,
+      contentType: 'application/json',
+      headers: more.headers ?? {},
+      wrapTtlSeconds: more.wrapTtlSeconds ?? 0,
+      wrapFormat: '',
+      remoteAddress: more.remoteAddress ?? '127.0.0.1',
+      remotePort: 1,
+      peerCertificate: undefined,
+      listener: { address: '', tls: false, disableUnauthedRekey: false, disableUnauthedGenerateRoot: false },
+    })
+    const raw = String(response.body ?? '')
+    return { status: response.status, raw, body: raw.startsWith('{') ? JSON.parse(raw) : {} }
+  }

@@ -42,7 +42,10 @@ export const freePort = (): Promise<number> =>
 
 export const newFolder = (): string => mkdtempSync(path.join(os.tmpdir(), 'coffer-test-'))
 
-/** A server's configuration over SQLite that unseals itself, unless `shamir`; `extra` is more HCL, `listener` more of the listener. */
+/**
+ * A server's configuration that unseals itself, unless `shamir`; `extra` is more HCL, `listener` more of the listener, `storage` the stanza
+ * in place of SQLite in the folder.
+ */
 export function writeConfig(
   folder: string,
   port: number,
@@ -51,6 +54,7 @@ export function writeConfig(
     readonly listener?: string
     readonly shamir?: boolean
     readonly key?: string
+    readonly storage?: string
   } = {},
 ): string {
   const file = path.join(folder, 'coffer.hcl')
@@ -60,7 +64,7 @@ export function writeConfig(
 }`
   writeFileSync(
     file,
-    `storage "sqlite" { path = "${folder}/coffer.db" }
+    `${options.storage ?? `storage "sqlite" { path = "${folder}/coffer.db" }`}
 listener "tcp" {
   address = "127.0.0.1:${port}"
   tls_disable = true
@@ -183,6 +187,8 @@ export async function startDev(args: readonly string[] = []): Promise<ServerProc
 export interface DurableOptions {
   /** More configuration. */
   readonly extra?: string
+  /** Another storage stanza than SQLite in the folder. */
+  readonly storage?: string
   /** Folder, port and token of an earlier server, to start it again. */
   readonly folder?: string
   readonly port?: number
@@ -205,7 +211,8 @@ export async function startDurable(options: DurableOptions = {}): Promise<Server
   const port = options.port ?? (await freePort())
   const folder = options.folder ?? newFolder()
   const { extra = '' } = options
-  const file = writeConfig(folder, port, { extra, ...(options.key ? { key: options.key } : {}) })
+  const { key, storage } = options
+  const file = writeConfig(folder, port, { extra, ...(key ? { key } : {}), ...(storage ? { storage } : {}) })
   const start = (rootToken: string) =>
     startProcess({
       args: [`-config=${file}`, ...(options.args ?? [])],
@@ -237,11 +244,11 @@ export async function startDurable(options: DurableOptions = {}): Promise<Server
 
 /** A server over SQLite with Shamir's seal: not initialised, or sealed when the folder is an earlier one's. */
 export async function startShamir(
-  options: { extra?: string; listener?: string; folder?: string; port?: number } = {},
+  options: { extra?: string; listener?: string; folder?: string; port?: number; args?: readonly string[] } = {},
 ): Promise<ServerProcess> {
   const port = options.port ?? (await freePort())
   const folder = options.folder ?? newFolder()
   const { extra = '', listener = '' } = options
   const file = writeConfig(folder, port, { extra, listener, shamir: true })
-  return await startProcess({ args: [`-config=${file}`], port, folder })
+  return await startProcess({ args: [`-config=${file}`, ...(options.args ?? [])], port, folder })
 }

@@ -125,6 +125,17 @@ describe('unsealing', () => {
     assert.equal(body.cluster_id, undefined)
   })
 
+  test('paths for everybody say which methods they lack', async () => {
+    for (const [method, at] of [
+      ['GET', 'sys/unseal'],
+      ['POST', 'sys/seal-status'],
+      ['POST', 'sys/health'],
+      ['DELETE', 'sys/init'],
+      ['GET', 'sys/rekey/update'],
+    ] as const)
+      assert.equal((await s.server.call(method, at, undefined, none)).status, 405, `${method} ${at}`)
+  })
+
   test('a share that is none is refused and changes nothing', async () => {
     for (const key of ['', 'x', 'zz', '00', 'A'.repeat(10_000), 'ä', `${s.keys[0]}00`.slice(0, -1)])
       assert.equal((await give(key)).status, 400, key.slice(0, 20))
@@ -268,6 +279,8 @@ describe('keyring', () => {
   test('rotation begins a new term; what older terms encrypted stays readable, restart or not', async () => {
     const first = (await server.call('GET', 'sys/key-status')).body
     assert.equal(first.data.term, 1)
+    // Older clients read it beside "data".
+    assert.deepEqual([first.term, first.install_time], [1, first.data.install_time])
     assert.ok(!Number.isNaN(Date.parse(first.data.install_time)))
     await server.call('POST', 'sys/mounts/v1', { type: 'kv' })
     for (const [i, path] of ['sys/rotate', 'sys/rotate/keyring'].entries()) {
@@ -622,8 +635,9 @@ test('leader, ha-status and step-down answer as a node among equals', async () =
   try {
     const leader = (await server.call('GET', 'sys/leader', undefined, none)).body
     assert.equal(leader.ha_enabled, false)
-    const { nodes } = (await server.call('GET', 'sys/ha-status')).body.data
+    const { data, nodes } = (await server.call('GET', 'sys/ha-status')).body
     assert.equal(nodes[0].active_node, true)
+    assert.deepEqual(data.nodes, nodes)
     assert.equal((await server.call('PUT', 'sys/step-down')).status, 204)
     assert.equal((await server.call('PUT', 'sys/step-down', undefined, none)).status, 403)
   } finally {

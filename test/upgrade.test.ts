@@ -6,6 +6,8 @@ import path from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
 import { formatKey, newestFormat, putFormat } from '../src/barrier/format.ts'
+import { nodesPrefix } from '../src/barrier/records.ts'
+import { encodeRecord } from '../src/storage/collection.ts'
 import { memoryStorage } from '../src/storage/memory.ts'
 import { sqliteStorage } from '../src/storage/sqlite.ts'
 import { startInside } from './inside.ts'
@@ -130,6 +132,29 @@ test('a store that a newer version finalized is refused with a clear word, also 
   } finally {
     await server.remove()
   }
+})
+
+test('a node that tells of an older format is seen', async () => {
+  const storage = memoryStorage()
+  const inside = await startInside(storage)
+  const older = {
+    name: 'old',
+    hostname: 'old',
+    apiAddress: '',
+    clusterAddress: '',
+    version: '1.21.5',
+    cofferVersion: '0.1.0',
+    pid: 1,
+  }
+  await storage.update(async (tx) => {
+    tx.put(`${nodesPrefix}old`, encodeRecord({ ...older, format: 1, startedAt: Date.now(), beatAt: Date.now() }))
+  })
+  const refused = await inside.call('write', 'sys/x/upgrade/finalize')
+  assert.equal(refused.status, 409)
+  assert.match(refused.raw, /old \(0\.1\.0\)/)
+  await storage.update(async (tx) => tx.delete(`${nodesPrefix}old`))
+  assert.equal((await inside.call('write', 'sys/x/upgrade/finalize')).status, 204)
+  await inside.assembly.close()
 })
 
 test('finalizing waits for nodes of older versions, and belongs to the root namespace', async () => {

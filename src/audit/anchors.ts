@@ -31,8 +31,14 @@ interface KeeperPorts {
 const linkOf = ({ chain, seq, hash, time }: Link): Link => ({ chain, seq, hash, time })
 const byTime = (a: Link, b: Link): number => (a.time < b.time ? -1 : a.time > b.time ? 1 : 0)
 
-/** Makes the keeper of a device's chain; `device` is the accessor. */
-export function anchorKeeper(device: string, sink: Pick<Sink, 'sync'>, ports: KeeperPorts): AnchorKeeper {
+/** Which chain's anchors are kept: `device` is the accessor, `place` where this process writes it. */
+export interface Kept {
+  readonly device: string
+  readonly place: string
+}
+
+/** Makes the keeper of a device's chain. */
+export function anchorKeeper({ device, place }: Kept, sink: Pick<Sink, 'sync'>, ports: KeeperPorts): AnchorKeeper {
   const { anchors, limits } = ports
   let earlier: readonly Anchor[] = []
   let pending: Anchor | undefined
@@ -43,7 +49,11 @@ export function anchorKeeper(device: string, sink: Pick<Sink, 'sync'>, ports: Ke
   /** Earlier chains are referred to now: those that ended are done with, of the others it is noted how far. */
   const settleEarlier = async (): Promise<void> => {
     const oldest = formatTime(ports.now() - limits.anchorAgeMs)
-    const known = new Map((await anchors.load(device)).map((anchor) => [anchor.chain, anchor]))
+    const all = await anchors.load(device)
+    const known = new Map(all.map((anchor) => [anchor.chain, anchor]))
+    // No later chain will ever follow those of a node that is gone for good.
+    for (const { chain, time, place: elsewhere } of all)
+      if (elsewhere !== undefined && elsewhere !== place && time < oldest) await anchors.remove(device, chain)
     const kept = [...earlier].sort(byTime).slice(-limits.anchorsMax)
     for (const was of earlier) {
       const anchor = known.get(was.chain)
@@ -84,7 +94,8 @@ export function anchorKeeper(device: string, sink: Pick<Sink, 'sync'>, ports: Ke
 
   return {
     async links(tail) {
-      earlier = await anchors.load(device)
+      // What other nodes write stands in other files: a first line cannot vouch for it.
+      earlier = (await anchors.load(device)).filter((anchor) => (anchor.place ?? place) === place)
       const links = new Map<string, Link>()
       for (const anchor of earlier) if (anchor.seq > anchor.linked) links.set(anchor.chain, linkOf(anchor))
       if (tail && (links.get(tail.chain)?.seq ?? 0) < tail.seq) links.set(tail.chain, tail)

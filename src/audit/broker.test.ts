@@ -385,6 +385,28 @@ describe('broker', () => {
     assert.equal((await verifyFiles([file], options)).finding, undefined)
   })
 
+  test('two nodes with one device write logs of their own: each verifies alone, and a cut one is found', async (t) => {
+    const files = [join(await folder(t), 'audit.log'), join(await folder(t), 'audit.log')]
+    const anchors = memoryAnchors()
+    for (let round = 0; round < 3; round++) {
+      const nodes = files.map(() => world({}, anchors).broker)
+      for (const [at, broker] of nodes.entries()) await broker.sync([fileDevice(files[at] as string)])
+      for (let i = 0; i < 5; i++) for (const broker of nodes) await broker.record(pair())
+      for (const broker of nodes) await broker.close()
+    }
+    const options = { publicKey: signer.publicKey, anchors: anchors.all('audit_file_1234') }
+    assert.equal(options.anchors.length, 2)
+    for (const file of files) assert.equal((await verifyFiles([file], options)).finding, undefined)
+    const [file = ''] = files
+    const lines = (await readFile(file, 'utf8')).split('\n')
+    await writeFile(file, `${lines.slice(0, lines.length - 3).join('\n')}\n`)
+    assert.equal((await verifyFiles([file], options)).finding?.kind, 'cut')
+    // The last chain of the file taken out whole.
+    const start = lines.findLastIndex((line) => line.includes('"event":"start"'))
+    await writeFile(file, `${lines.slice(0, start).join('\n')}\n`)
+    assert.equal((await verifyFiles([file], options)).finding?.kind, 'cut')
+  })
+
   test('storage that takes no anchors is a warning, not a failure', async (t) => {
     const file = join(await folder(t), 'audit.log')
     const anchors = { ...memoryAnchors(), save: () => Promise.reject(new Error('storage is away')) }

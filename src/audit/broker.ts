@@ -7,6 +7,7 @@ import { Device, type DeviceHealth } from './device.ts'
 import { type AuditBroker, type AuditEvent, AuditFailed } from './event.ts'
 import type { AuditedHeaders } from './format.ts'
 import { type AuditLimits, type AuditLogger, auditLimits } from './limits.ts'
+import type { DeviceMeter } from './meter.ts'
 import { type DeviceConfig, type DeviceSettings, sinkOf, validateDevice } from './options.ts'
 import type { AuditSigner } from './signer.ts'
 import { reason, type Sink } from './sinks/sink.ts'
@@ -19,6 +20,8 @@ export interface BrokerPorts {
   readonly anchors: AuditAnchors
   readonly logger: AuditLogger
   readonly limits?: Partial<AuditLimits>
+  /** Gives what a device, by its path, is counted with. */
+  readonly meter?: (path: string) => DeviceMeter
 }
 
 /** Whether requests can be audited: `ok` is false when devices are enabled and none of them writes. */
@@ -180,7 +183,15 @@ export function auditBroker(ports: BrokerPorts): AuditRoom {
 
   const make = (config: DeviceConfig, settings: DeviceSettings, sink: Sink): Device => {
     const { signer, anchors } = ports
-    const device = new Device(config, settings, sink, { now, signer, anchors, logger, limits, onRoom: letIn })
+    const device = new Device(config, settings, sink, {
+      now,
+      signer,
+      anchors,
+      logger,
+      limits,
+      onRoom: letIn,
+      meter: ports.meter?.(config.path),
+    })
     device.format.setHeaders(headers)
     return device
   }

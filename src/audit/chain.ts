@@ -17,6 +17,8 @@ export interface Anchor {
   readonly closed: boolean
   /** Number up to which a later chain's first line refers to this chain; 0 for none. */
   readonly linked: number
+  /** Where the chain is written: a host, and a file there. Nodes that share a store have logs of their own. */
+  readonly place?: string
 }
 
 /** Where anchors are kept. One record per device and chain; `device` is the device's accessor. */
@@ -53,6 +55,8 @@ export interface Checkpoint {
   readonly device: string
   /** Fingerprint of the key that signs. */
   readonly key: string
+  /** Where the chain is written, as in its anchors. */
+  readonly place?: string
   readonly previous?: readonly Link[]
   readonly torn?: readonly Torn[]
 }
@@ -94,10 +98,11 @@ export interface Chain {
   checkpoint(event: CheckpointEvent, ms: number, facts?: CheckpointFacts): { line: string; anchor: Anchor }
 }
 
-/** Starts a chain of a device with a random id. */
-export function startChain(device: string, signer: AuditSigner): Chain {
+/** Starts a chain of a device with a random id. `place` is where it is written; "" does not say. */
+export function startChain(device: string, signer: AuditSigner, place = ''): Chain {
   const id = randomBytes(8).toString('hex')
   const front = `,"chain":{"id":"${id}","seq":`
+  const where = place === '' ? {} : { place }
   let seq = 0
   let last = noHash
   const take = (json: string): string => {
@@ -116,10 +121,10 @@ export function startChain(device: string, signer: AuditSigner): Chain {
     line: (body) => take(`${body}${member()}}`),
     checkpoint(event, ms, facts = {}) {
       const time = formatTime(ms)
-      const said: Checkpoint = { event, device, key: signer.fingerprint, ...facts }
+      const said: Checkpoint = { event, device, key: signer.fingerprint, ...where, ...facts }
       const text = `{"time":"${time}","type":"checkpoint","checkpoint":${JSON.stringify(said)}${member()}`
       const line = take(`${text},"signature":"${signer.sign(signatureDomain + text)}"}`)
-      return { line, anchor: { chain: id, seq, hash: last, time, closed: event === 'stop', linked: 0 } }
+      return { line, anchor: { chain: id, seq, hash: last, time, closed: event === 'stop', linked: 0, ...where } }
     },
   }
 }

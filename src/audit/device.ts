@@ -7,7 +7,8 @@ import type { AuditAnchors } from './chain.ts'
 import type { AuditEvent } from './event.ts'
 import { type Formatter, formatter } from './format.ts'
 import type { AuditLimits, AuditLogger } from './limits.ts'
-import type { DeviceConfig, DeviceSettings } from './options.ts'
+import type { DeviceMeter } from './meter.ts'
+import { type DeviceConfig, type DeviceSettings, placeOf } from './options.ts'
 import { EntryQueue } from './queue.ts'
 import type { AuditSigner } from './signer.ts'
 import { reason, type Sink } from './sinks/sink.ts'
@@ -20,6 +21,8 @@ export interface DeviceHealth {
   readonly ok: boolean
   readonly warning: string
   readonly lost: number
+  /** Entries that wait to be written. */
+  readonly waiting: number
 }
 
 /** What a device is made with. */
@@ -31,6 +34,7 @@ export interface DevicePorts {
   readonly limits: AuditLimits
   /** Called when a full queue has room again. */
   readonly onRoom: () => void
+  readonly meter?: DeviceMeter | undefined
 }
 
 // What the chain adds to an entry, and a prefix: room that a datagram must have left.
@@ -67,10 +71,12 @@ export class Device {
     this.#sink = sink
     this.#ports = ports
     this.#queue = new EntryQueue(limits.queueEntriesMax, limits.queueCharsMax)
-    this.#keeper = anchorKeeper(config.accessor, sink, ports)
     const { accessor: device } = config
+    const { prefix } = settings
+    const place = placeOf(settings.target)
+    this.#keeper = anchorKeeper({ device, place }, sink, ports)
     const keep = this.#keeper.keep
-    this.#writer = chainWriter(sink, { device, prefix: settings.prefix, now, signer, limits, keep })
+    this.#writer = chainWriter(sink, { device, place, prefix, now, signer, limits, keep })
     this.#timer = setInterval(() => this.#tick(), limits.checkpointMs).unref()
   }
 
@@ -86,6 +92,7 @@ export class Device {
       ok: this.#opened && this.#failure === '',
       warning: said.join('; '),
       lost: this.#queue.lost,
+      waiting: this.#queue.length,
     }
   }
 
@@ -98,6 +105,7 @@ export class Device {
     }
     if (this.#queue.owesWord) this.#queue.sayLost(this.#ports.now())
     this.#queue.push(bodies, ticket)
+    this.#ports.meter?.took(events)
     this.#wake()
   }
 
@@ -212,7 +220,9 @@ export class Device {
     else if (this.#lookDue || Date.now() - this.#lookedAt >= this.#ports.limits.lookMs) await this.#look()
     const wasFull = this.#queue.full
     const stop = this.#closing
+    this.#ports.meter?.writing()
     await this.#writer.write(this.#queue, stop ? 'stop' : this.#signDue ? 'periodic' : undefined)
+    this.#ports.meter?.wrote()
     if (this.#writer.unsigned === 0) this.#signDue = false
     if (stop && this.#queue.length === 0) this.#stopped = true
     if (this.#failure !== '') this.#succeeded()

@@ -1,5 +1,7 @@
 // What kinds of devices there are and what may be said of them: one table, from which validation and documentation are read. Options
 // come as text, as Vault's API has them; names that no device knows are let through, as Vault does, and named as such.
+import { hostname } from 'node:os'
+import path from 'node:path'
 import { type ApiError, invalid } from '../sdk/errors.ts'
 import { lookUpAddress, readDurationMs, readHeaders, readMode, readUrl } from './option-values.ts'
 import { type FileTarget, fileSink } from './sinks/file.ts'
@@ -226,6 +228,10 @@ const unknownType = (type: string): ApiError =>
   invalid(
     `unknown audit device type ${JSON.stringify(type.slice(0, 64))}: one of ${Object.keys(deviceTypes).join(', ')}`,
   )
+
+/** Names where a target's lines end up: the host, and the file there. Processes with one place share a log. */
+export const placeOf = (target: Target): string =>
+  target.kind === 'file' ? `${hostname()}:${path.resolve(target.path)}` : hostname()
 
 /** Makes the sink of a target; nothing is opened yet. */
 export function sinkOf(target: Target): Sink {

@@ -30,6 +30,8 @@ export interface VerifyOptions {
 export interface KnownAnchor extends Pick<Anchor, 'chain' | 'seq' | 'hash' | 'time'> {
   /** Accessor of the device. */
   readonly device?: string
+  /** Where the chain is written; counts only for a log that was written there. */
+  readonly place?: string
 }
 
 /** How far a chain goes in the log. */
@@ -63,6 +65,7 @@ export interface VerifyReport {
 
 interface ChainState {
   readonly device: string
+  readonly place: string | undefined
   readonly first: number
   last: Mark
   signed: Mark
@@ -218,7 +221,8 @@ class Verification {
     this.#checkpoints++
     let state = this.#chains.get(line.chain)
     if (!state) {
-      state = { device: checkpoint.device, first: line.seq, last: mark, signed: mark, closed: false }
+      const { device, place } = checkpoint
+      state = { device, place, first: line.seq, last: mark, signed: mark, closed: false }
       this.#chains.set(line.chain, state)
       if (line.seq > 1)
         this.#note(line, `chain ${line.chain} begins with number ${line.seq}: what is before is in an earlier file`)
@@ -284,9 +288,11 @@ class Verification {
     return undefined
   }
 
+  /** Whether an anchored chain belongs into this log: nodes that share a store write the same device in different places. */
   #concerns(anchor: KnownAnchor): boolean {
-    if (anchor.device === undefined) return true
-    for (const { device } of this.#chains.values()) if (device === anchor.device) return true
+    if (anchor.device === undefined && (anchor.place === undefined || this.#chains.size === 0)) return true
+    for (const { device, place } of this.#chains.values())
+      if ((anchor.device ?? device) === device && (anchor.place ?? place) === (place ?? anchor.place)) return true
     return false
   }
 

@@ -15,6 +15,7 @@ import { type Found, type Sink, SinkError } from './sinks/sink.ts'
 
 export interface WriterPorts {
   readonly device: string
+  readonly place: string
   readonly prefix: string
   readonly now: () => number
   readonly signer: AuditSigner
@@ -49,7 +50,7 @@ export interface ChainWriter {
 /** Makes the writer of a new chain. */
 export function chainWriter(sink: Sink, ports: WriterPorts): ChainWriter {
   const { prefix, now, limits } = ports
-  const chain = startChain(ports.device, ports.signer)
+  const chain = startChain(ports.device, ports.signer, ports.place)
   let unsigned = 0
   let next: { event: CheckpointEvent; facts: CheckpointFacts } | undefined
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { Buffer } from 'node:buffer'
 import { test } from 'node:test'
 import { memoryStorage } from '../storage/memory.ts'
-import type { Reader, Writer } from '../storage/storage.ts'
+import type { Reader, Soon, Writer } from '../storage/storage.ts'
 import { Sealed, Undecryptable } from './errors.ts'
 import { termOf } from './keyring.ts'
 import { node, openNode, readText, unsealWith, writeText } from './testing.ts'
@@ -84,7 +84,7 @@ test('records under seal/ are out of reach and do not show in any range', async 
     barrier.update(async (tx) => tx.delete('seal/slots')),
     /not reachable/,
   )
-  const view = <T>(fn: (tx: Reader) => Promise<T>) => barrier.view(fn)
+  const view = <T>(fn: (tx: Reader) => Soon<T>) => barrier.view(fn)
   assert.deepEqual(await view((tx) => tx.list('')), ['a/', 'sea', 'seal0', 'tokens/', 'z/'])
   assert.deepEqual(await view((tx) => tx.list('', { limit: 3 })), ['a/', 'sea', 'seal0'])
   assert.deepEqual(await view((tx) => tx.list('se')), ['a', 'al0'])

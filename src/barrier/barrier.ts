@@ -1,10 +1,12 @@
 // The barrier: a Storage whose values are ciphertext below. Keys, versions and ranges pass through as they are. What lies
 // under `seal/` in the store below (slots, wrapped keyring, counters) is not reachable through it.
+import { SampledTimer, Timer } from '../lib/metrics.ts'
 import {
   type Entry,
   type ListOptions,
   type Mark,
   type Reader,
+  type Soon,
   type Storage,
   ValueTooLarge,
   valueBytesMax,
@@ -50,7 +52,23 @@ export interface Barrier extends Storage {
   writerOver(tx: Writer): BarrierWriter
 }
 
+/** What the barrier times. */
+export interface BarrierMeter {
+  readonly get: SampledTimer
+  readonly put: Timer
+  readonly delete: Timer
+  readonly list: Timer
+}
+
+const unread: BarrierMeter = {
+  get: new SampledTimer(),
+  put: new Timer(),
+  delete: new Timer(),
+  list: new Timer(),
+}
+
 interface Sources {
+  readonly meter: BarrierMeter
   readonly root: KeySource
   of(key: string): KeySource
   prefixOf(source: KeySource): string | undefined
@@ -95,7 +113,7 @@ class BarrierTransaction implements BarrierWriter {
     return source
   }
 
-  #open(source: KeySource, entry: Entry): Entry | Promise<Entry> {
+  #open(source: KeySource, entry: Entry): Soon<Entry> {
     let value: Uint8Array | undefined
     try {
       value = this.#keys(source).decrypt(entry.key, entry.value)
@@ -131,23 +149,39 @@ class BarrierTransaction implements BarrierWriter {
     this.#opened.delete(key)
   }
 
-  async get(key: string): Promise<Entry | undefined> {
+  get(key: string): Soon<Entry | undefined> {
     const source = this.#sourceOf(key)
     if (this.#known(key)) return this.#opened.get(key)
-    const entry = await this.#tx.get(key)
-    return this.#keep(key, entry && (await this.#open(source, entry)))
+    const { get } = this.#sources.meter
+    const began = get.begin()
+    const found = this.#tx.get(key)
+    const opened =
+      found instanceof Promise
+        ? found.then((entry) => this.#openAndKeep(source, key, entry))
+        : this.#openAndKeep(source, key, found)
+    if (opened instanceof Promise) return opened.finally(() => get.end(began))
+    get.end(began)
+    return opened
+  }
+
+  #openAndKeep(source: KeySource, key: string, entry: Entry | undefined): Soon<Entry | undefined> {
+    const opened = entry && this.#open(source, entry)
+    return opened instanceof Promise ? opened.then((clear) => this.#keep(key, clear)) : this.#keep(key, opened)
   }
 
   async getMany(keys: readonly string[]): Promise<(Entry | undefined)[]> {
     const sources = keys.map((key) => this.#sourceOf(key))
     const wanted = keys.filter((key) => !this.#known(key))
     const found = new Map<string, Entry | undefined>()
+    const { get } = this.#sources.meter
+    const began = get.begin()
     const entries = wanted.length === 0 ? [] : await this.#tx.getMany(wanted)
     for (const [index, key] of wanted.entries()) {
       const entry = entries[index]
       const source = sources[keys.indexOf(key)] as KeySource
       found.set(key, this.#keep(key, entry && (await this.#open(source, entry))))
     }
+    get.end(began)
     return keys.map((key) => (found.has(key) ? found.get(key) : this.#opened.get(key)))
   }
 
@@ -155,7 +189,7 @@ class BarrierTransaction implements BarrierWriter {
   async list(prefix: string, options: ListOptions = {}): Promise<string[]> {
     this.#unsealed()
     if (prefix.startsWith(clearPrefix)) return []
-    if (!clearPrefix.startsWith(prefix)) return this.#tx.list(prefix, options)
+    if (!clearPrefix.startsWith(prefix)) return this.#sources.meter.list.time(this.#tx.list(prefix, options))
     const hidden = clearPrefix.slice(prefix.length)
     const { limit } = options
     const names = await this.#tx.list(prefix, limit === undefined ? options : { ...options, limit: limit + 1 })
@@ -203,14 +237,18 @@ class BarrierTransaction implements BarrierWriter {
     if (!this.#used) this.#used = [{ source, term }]
     else if (!this.#used.some((used) => used.term === term)) this.#used.push({ source, term })
     this.#forget(key)
+    const began = performance.now()
     this.#tx.put(key, keyring.encrypt(key, value))
+    this.#sources.meter.put.since(began)
   }
 
   delete(key: string): void {
     refuseClear(key)
     this.#unsealed()
     this.#forget(key)
+    const began = performance.now()
     this.#tx.delete(key)
+    this.#sources.meter.delete.since(began)
   }
 
   mark(): Mark {
@@ -253,15 +291,16 @@ async function visible<T>(
 
 /** Makes an encrypting writer under given keys: for a store that is just being made. */
 export const writerUnder = (tx: Writer, source: KeySource): BarrierWriter =>
-  new BarrierTransaction(tx, { root: source, of: () => source, prefixOf: () => undefined })
+  new BarrierTransaction(tx, { root: source, of: () => source, prefixOf: () => undefined, meter: unread })
 
 const nothing: KeySource = { keyring: undefined, refresh: async () => undefined, reserve: async () => undefined }
 
 /** Makes the barrier over a store; `root` holds the keys of everything that no attached keyring claims. */
-export function createBarrier(storage: Storage, root: KeySource): Barrier {
+export function createBarrier(storage: Storage, root: KeySource, meter: BarrierMeter = unread): Barrier {
   const bound = new Map<string, KeySource>()
   const sources: Sources = {
     root,
+    meter,
     of(key) {
       if (bound.size === 0 || !key.startsWith(namespacePrefix)) return root
       const end = key.indexOf('/', namespacePrefix.length)
@@ -282,18 +321,18 @@ export function createBarrier(storage: Storage, root: KeySource): Barrier {
     get sealed() {
       return root.keyring === undefined
     },
-    async view<T>(fn: (tx: Reader) => Promise<T>): Promise<T> {
+    async view<T>(fn: (tx: Reader) => Soon<T>): Promise<T> {
       if (!root.keyring) throw new Sealed()
       return storage.view((tx) => fn(new BarrierTransaction(tx as Writer, sources)))
     },
-    async update<T>(fn: (tx: Writer) => Promise<T>): Promise<T> {
+    async update<T>(fn: (tx: Writer) => Soon<T>, committed?: (revision: number) => void): Promise<T> {
       if (!root.keyring) throw new Sealed()
       return storage.update(async (tx) => {
         const writer = new BarrierTransaction(tx, sources)
         const result = await fn(writer)
         await writer.settle()
         return result
-      })
+      }, committed)
     },
     close: () => storage.close(),
     attachKeyring: (prefix, source) => void bound.set(checked(prefix), source),

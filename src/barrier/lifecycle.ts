@@ -3,22 +3,24 @@
 import type { KeyObject } from 'node:crypto'
 import { invalid, unavailable } from '../sdk/errors.ts'
 import type { Storage, Writer } from '../storage/storage.ts'
-import { authorityOf, unsealsItself } from './authority.ts'
-import { type Barrier, clearPrefix, createBarrier } from './barrier.ts'
+import { type Barrier, type BarrierMeter, clearPrefix, createBarrier } from './barrier.ts'
 import { Sealed } from './errors.ts'
 import { formatOf, newestFormat, putFormat } from './format.ts'
-import { createGenerateRoot, type GenerateRoot } from './generate-root.ts'
+import { createGenerateRoot } from './generate-root.ts'
 import { type InitResult, type InitWanted, initializeStore } from './init.ts'
 import { intervalSecondsMin, maxOperationsMax, maxOperationsMin, type RotateConfig } from './keyring.ts'
 import { createNamespaceSeals, type NamespaceSeals } from './namespace-seal.ts'
+import { type Peers, type SealState, type SharedSeal, sealTogether, stateOf, takeOver, together } from './peers.ts'
 import { createRekey, type Rekey } from './rekey.ts'
 import { lastRestore, restoring } from './restore.ts'
 import { type KeyStatus, SealScope } from './scope.ts'
+import { readSealStatus, type SealStatus } from './seal-status.ts'
 import { decodeShare, ShareProgress } from './shares.ts'
 import { createSlotList, type SlotList } from './slot-list.ts'
 import type { StaticKey } from './slots.ts'
 import { createSnapshots, type Snapshots } from './snapshots.ts'
 import { createSuspension } from './suspension.ts'
+import type { TokenAttempts } from './token-attempt.ts'
 import { openByStatic, readSeal, rewrapStatic, unsealByShares, unsealByStatic } from './unseal.ts'
 
 /** How often an unsealed process looks after its keys by itself. */
@@ -39,6 +41,8 @@ export interface LifecyclePorts {
   onUnseal?(): void | Promise<void>
   /** The keys are about to be dropped: stop admitting, let what runs finish. Also called when a process loses its keys. */
   onSeal?(): void | Promise<void>
+  /** Another process has sealed or unsealed a namespace, and this one has followed. */
+  onNamespaceSeal?(): void
   warn?(message: string, cause: unknown): void
 }
 
@@ -47,23 +51,10 @@ export interface LifecycleOptions {
   /** Keys of the configured `seal "static"` stanzas (`readStaticKeys`); empty: Shamir. */
   readonly staticKeys: readonly StaticKey[]
   readonly ports: LifecyclePorts
+  /** Other processes of the machine that seal and unseal together with this one. */
+  readonly peers?: Peers | undefined
   readonly now?: () => number
-}
-
-/** The seal as `sys/seal-status` tells it. */
-export interface SealStatus {
-  readonly type: 'shamir' | 'static'
-  readonly initialized: boolean
-  readonly sealed: boolean
-  /** Threshold and number of the shares that count (recovery keys where the store unseals itself); 0 before init. */
-  readonly t: number
-  readonly n: number
-  readonly progress: number
-  readonly nonce: string
-  /** Recovery keys stand in for unseal keys. */
-  readonly recoverySeal: boolean
-  /** Names the store for ever; "" before init. */
-  readonly storeId: string
+  readonly meter?: BarrierMeter | undefined
 }
 
 export interface Lifecycle {
@@ -76,9 +67,17 @@ export interface Lifecycle {
   initialize(wanted: InitWanted): Promise<InitResult>
   /** Takes an unseal share (hex or base64), or with `reset` forgets those given. */
   unseal(input: { key: string; reset: boolean }): Promise<SealStatus>
-  /** Opens the store with the static keys, if it is initialised and they open it. Call at start; answers whether it is unsealed. */
+  /**
+   * Opens the store as the peers have it; without peers with the static keys, if it is initialised and they open it. Call at start; answers
+   * whether it is unsealed.
+   */
   autoUnseal(): Promise<boolean>
+  /** Drops the keys, here and in all peers. */
   seal(): Promise<void>
+  /** Takes over what a peer tells of a seal. Rejects when its keys cannot be used here. */
+  follow(state: SealState): Promise<void>
+  /** All seals, for a peer that begins. */
+  shared(): Promise<SealState[]>
   /** Follows changes other processes made to keys, slots and namespace seals. Call when the epoch moved. */
   refresh(): Promise<void>
   keyStatus(): Promise<KeyStatus>
@@ -90,7 +89,7 @@ export interface Lifecycle {
   /** Sets when terms rotate by themselves; 400 outside Vault's limits. */
   setRotateConfig(change: Partial<RotateConfig>): Promise<void>
   readonly rekey: Rekey
-  readonly generateRoot: GenerateRoot
+  readonly generateRoot: TokenAttempts
   readonly slots: SlotList
   readonly namespaces: NamespaceSeals
   readonly snapshots: Snapshots
@@ -108,7 +107,8 @@ export interface Lifecycle {
 }
 
 /** Makes the lifecycle of a store. */
-export function createLifecycle({ storage, staticKeys, ports, now = Date.now }: LifecycleOptions): Lifecycle {
+export function createLifecycle(options: LifecycleOptions): Lifecycle {
+  const { storage, staticKeys, ports, peers, now = Date.now } = options
   const warn = (message: string, cause: unknown) => ports.warn?.(message, cause)
   const progress = new ShareProgress()
   let known = false
@@ -133,12 +133,20 @@ export function createLifecycle({ storage, staticKeys, ports, now = Date.now }: 
       openByStatic(clearPrefix, rootId, slots, staticKeys)?.rootKey,
     lost: () => {
       warn('another process changed the root key and this one cannot follow: sealed', undefined)
-      void inTurn(() => dropKeys()).catch((cause) => warn('sealing after the keys were lost failed', cause))
+      void inTurn(() => dropKeys())
+        .then(() => join(async () => undefined))
+        .catch((cause) => warn('sealing after the keys were lost failed', cause))
     },
     warn,
   })
-  const barrier: Barrier = createBarrier(storage, scope)
-  const namespaces = createNamespaceSeals(barrier, now)
+  const barrier: Barrier = createBarrier(storage, scope, options.meter)
+  const namespaces = createNamespaceSeals(barrier, {
+    now,
+    peers,
+    moved: (tx) => ports.moveEpoch?.(tx),
+    onFollow: () => ports.onNamespaceSeal?.(),
+  })
+  const seal: SharedSeal = { namespace: '', scope, progress }
   const suspension = createSuspension(scope, {
     inTurn,
     dropKeys: (between) => dropKeys(between),
@@ -171,6 +179,12 @@ export function createLifecycle({ storage, staticKeys, ports, now = Date.now }: 
       scope.drop()
     }
   }
+  const dropIfOpen = async (): Promise<void> => (scope.keyring ? dropKeys() : progress.reset())
+  /** Seals for good: also one that only stepped aside for a restore. */
+  const sealHere = async (): Promise<void> => {
+    suspension.end()
+    await dropIfOpen()
+  }
   const opened = async (): Promise<void> => {
     try {
       await snapshots.finish()
@@ -192,11 +206,22 @@ export function createLifecycle({ storage, staticKeys, ports, now = Date.now }: 
     known ||= (await readSeal(scope)) !== undefined
     return known
   }
-  const autoUnseal = async (): Promise<boolean> => {
-    if (scope.keyring) return true
-    if (!(await unsealByStatic(scope, staticKeys))) return false
-    await opened()
-    return true
+  const autoUnseal = async (): Promise<void> => {
+    if (!scope.keyring && (await unsealByStatic(scope, staticKeys))) await opened()
+  }
+  const follow = (state: SealState): Promise<void> =>
+    inTurn(async () => {
+      if (state.namespace === '') await takeOver(seal, state, { opened, drop: sealHere })
+      else if (scope.keyring) await namespaces.follow(state)
+    })
+  /** Takes over all seals of a peer; without one, with the turn still held, does what a process alone does. */
+  const join = async (otherwise: () => Promise<unknown>): Promise<unknown> => {
+    if (!peers) return otherwise()
+    return peers.inTurn(async () => {
+      const states = await peers.ask()
+      if (!states) return otherwise()
+      for (const state of states) await follow(state)
+    })
   }
   const refresh = async (): Promise<void> => {
     await scope.refresh()
@@ -220,27 +245,22 @@ export function createLifecycle({ storage, staticKeys, ports, now = Date.now }: 
     throw new Sealed()
   }
   const status = async (): Promise<SealStatus> => {
-    const stored = await readSeal(scope)
-    const authority = stored && authorityOf(stored.slots)
+    const found = await readSealStatus(scope, staticKeys, progress)
+    if (found.sealed) return found
     // Load balancers ask often: so a process that nobody uses learns of a restore before its next request does.
-    const usable =
-      scope.keyring !== undefined &&
-      (await storageFormat().then(
-        () => true,
-        () => false,
-      ))
-    const type = stored?.slots.type ?? (staticKeys.length > 0 ? 'static' : 'shamir')
-    return {
-      type,
-      initialized: stored !== undefined,
-      sealed: !usable,
-      t: authority?.threshold ?? 0,
-      n: authority?.shares ?? 0,
-      progress: progress.parts.length,
-      nonce: progress.nonce,
-      recoverySeal: stored ? unsealsItself(stored.slots) : type === 'static',
-      storeId: stored?.slots.storeId ?? '',
-    }
+    const usable = await storageFormat().then(
+      () => true,
+      () => false,
+    )
+    return { ...found, sealed: !usable }
+  }
+  const initialize = async (wanted: InitWanted): Promise<InitResult> => {
+    const current = staticKeys.find((key) => key.current)
+    const result = await initializeStore(scope, current, wanted, (tx) => ports.createRootToken(tx, 'init'))
+    known = true
+    // The keys were handed out once and for all: a failure to unseal must not swallow them.
+    if (current) await autoUnseal().catch((cause) => warn('unsealing after init failed', cause))
+    return result
   }
   const unseal = async ({ key, reset }: { key: string; reset: boolean }): Promise<SealStatus> => {
     if (reset) {
@@ -264,22 +284,19 @@ export function createLifecycle({ storage, staticKeys, ports, now = Date.now }: 
     },
     initialized,
     status,
-    initialize: (wanted) =>
-      inTurn(async () => {
-        const current = staticKeys.find((key) => key.current)
-        const result = await initializeStore(scope, current, wanted, (tx) => ports.createRootToken(tx, 'init'))
-        known = true
-        // The keys were handed out once and for all: a failure to unseal must not swallow them.
-        if (current) await autoUnseal().catch((cause) => warn('unsealing after init failed', cause))
-        return result
-      }),
-    unseal: (input) => inTurn(() => unseal(input)),
-    autoUnseal: () => inTurn(autoUnseal),
-    seal: () =>
-      inTurn(async () => {
-        suspension.end()
-        if (scope.keyring) await dropKeys()
-      }),
+    initialize: (wanted) => together(peers, seal, () => inTurn(() => initialize(wanted))),
+    // Of an open store nothing is left to share: whoever asks often must not keep the others busy.
+    unseal: (input) => together(scope.keyring ? undefined : peers, seal, () => inTurn(() => unseal(input))),
+    async autoUnseal() {
+      await join(() => inTurn(autoUnseal))
+      return scope.keyring !== undefined
+    },
+    seal: () => sealTogether(peers, '', () => inTurn(sealHere)),
+    follow,
+    async shared() {
+      if (scope.keyring) await scope.refresh()
+      return [stateOf(seal), ...namespaces.shared()]
+    },
     refresh,
     keyStatus: () => scope.keyStatus(),
     rotate: () => scope.rotate(),

@@ -1,12 +1,23 @@
 // Seals of namespaces: a namespace may have keys of its own, cut into shares of its own. Their records lie behind the store's
 // barrier, so nothing of them can be read or tried while the store is sealed.
 import { randomUUID } from 'node:crypto'
-import { generateKey } from '../crypto/aead.ts'
+import { AuthenticationFailed, generateKey } from '../crypto/aead.ts'
 import { invalid } from '../sdk/errors.ts'
+import { encodeRecord } from '../storage/collection.ts'
 import type { Reader, Storage, Writer } from '../storage/storage.ts'
 import { type Barrier, type BarrierWriter, namespacePrefix } from './barrier.ts'
 import { Sealed } from './errors.ts'
 import { defaultRotateConfig, Keyring, newTerm } from './keyring.ts'
+import {
+  type Peers,
+  type SealState,
+  type SharedSeal,
+  sealTogether,
+  stateOf,
+  takeOver,
+  tellState,
+  together,
+} from './peers.ts'
 import { sealRecords } from './records.ts'
 import { SealScope } from './scope.ts'
 import { checkShares, decodeShare, type MadeShares, makeShares, ShareProgress, type SharesSpec } from './shares.ts'
@@ -26,9 +37,15 @@ export interface NamespaceSealStatus {
 export interface NamespaceSeals {
   /**
    * Gives a namespace that the running transaction creates keys of its own and takes them into memory at once, so that the same transaction
-   * can write below `ns/<uuid>/`. `tx` is a transaction of the barrier. When it fails in the end, call `forget`. 400 for a bad spec.
+   * can write below `ns/<uuid>/`. `tx` is a transaction of the barrier. When it fails in the end, call `forget`, else `share`. 400 for a bad spec.
    */
   create(tx: Writer, uuid: string, spec: SharesSpec): Promise<MadeShares>
+  /** Gives the keys of a namespace that was made just now to the peers. */
+  share(uuid: string): Promise<void>
+  /** Takes over what a peer tells of a namespace's seal; keys that do not fit (it is gone by now) are left alone. */
+  follow(state: SealState): Promise<void>
+  /** All seals that are open or have shares. */
+  shared(): SealState[]
   /** Binds a child namespace without keys of its own to those of the sealable namespace above it. */
   adopt(childUuid: string, parentUuid: string): void
   /** Whether the namespace has keys of its own; told from memory. */
@@ -39,7 +56,10 @@ export interface NamespaceSeals {
   status(uuid: string): Promise<NamespaceSealStatus | undefined>
   /** Takes a share (hex or base64), or with `reset` forgets those given. 400 for wrong shares and for a namespace that is not sealable. */
   unseal(uuid: string, input: { key: string; reset: boolean }): Promise<NamespaceSealStatus>
-  /** Drops the keys: no value below `ns/<uuid>/`, or below adopted children, can be read or written (`Sealed`); names can, and removed. */
+  /**
+   * Drops the keys: no value below `ns/<uuid>/`, or below adopted children, can be read or written (`Sealed`); names can, and removed. Other
+   * processes drop theirs at their next `refresh`, which the moved epoch brings about before their next request.
+   */
   seal(uuid: string): Promise<void>
   /** Removes the records of a namespace's seal; every process forgets it at its next `refresh`. */
   remove(tx: Writer, uuid: string): Promise<void>
@@ -60,14 +80,30 @@ interface Known {
   readonly children: Set<string>
   /** Its records were seen in storage; before that its creation may still be under way. */
   stored: boolean
+  /** Version of the sealing that came before these keys were given; once there is another, they go. */
+  sealing: number
 }
 
 const recordsPrefix = 'barrier/ns/'
+/** When it was sealed last; absent: never. */
+const sealingKey = (uuid: string): string => `${recordsPrefix}${uuid}/sealing`
 const notSealable = () => invalid('namespace is not sealable')
 const firstBlock = 1024
 
+export interface NamespaceSealOptions {
+  readonly now: () => number
+  /** Runs in the transaction of every sealing, so that other processes notice. */
+  moved(tx: Writer): void | Promise<void>
+  readonly peers?: Peers | undefined
+  /** A peer has sealed or unsealed a namespace, and this process has followed. */
+  onFollow?(): void
+}
+
 /** The seals of namespaces over a barrier. */
-export function createNamespaceSeals(barrier: Barrier, now: () => number): NamespaceSeals {
+export function createNamespaceSeals(
+  barrier: Barrier,
+  { now, moved, peers, onFollow }: NamespaceSealOptions,
+): NamespaceSeals {
   const scopes = new Map<string, Known>()
   const prefixOf = (uuid: string) => `${namespacePrefix}${uuid}/`
 
@@ -82,13 +118,21 @@ export function createNamespaceSeals(barrier: Barrier, now: () => number): Names
     const storage: Storage = barrier
     const prefix = `${recordsPrefix}${uuid}/`
     const scope = new SealScope({ storage, prefix, now, writerOver })
-    const made: Known = { scope, progress: new ShareProgress(), children: new Set(), stored }
+    const made: Known = { scope, progress: new ShareProgress(), children: new Set(), stored, sealing: 0 }
     scopes.set(uuid, made)
     barrier.attachKeyring(prefixOf(uuid), made.scope)
     return made
   }
   const declared = async (tx: Reader): Promise<string[]> =>
     (await tx.list(recordsPrefix)).map((name) => name.replace(/\/$/, ''))
+
+  const sealingsOf = (uuids: readonly string[]): Promise<number[]> =>
+    barrier.view(async (tx) => (await tx.getMany(uuids.map(sealingKey))).map((entry) => entry?.version ?? 0))
+  const drop = async ({ scope, progress }: Known): Promise<void> => {
+    progress.reset()
+    await scope.release().catch(() => undefined)
+    scope.drop()
+  }
 
   const status = async (uuid: string): Promise<NamespaceSealStatus | undefined> => {
     if (barrier.sealed) throw new Sealed()
@@ -159,26 +203,53 @@ export function createNamespaceSeals(barrier: Barrier, now: () => number): Names
     closed: (uuid) => scopes.get(uuid)?.scope.keyring === undefined,
 
     async unseal(uuid, { key, reset }) {
-      const before = await status(uuid)
-      if (!before) throw notSealable()
-      const { scope, progress } = known(uuid, true)
-      if (reset) progress.reset()
-      else if (key === '') throw invalid('provided key is empty')
-      else if (before.sealed && progress.add(decodeShare(key))) {
-        const stored = await readSeal(scope)
-        if (!stored) throw notSealable()
-        await unsealByShares(scope, progress, stored, [])
-      }
+      if (!(await status(uuid))) throw notSealable()
+      const here = known(uuid, true)
+      const { scope, progress } = here
+      await together(peers, sharedOf(uuid, here), async () => {
+        if (reset) progress.reset()
+        else if (key === '') throw invalid('provided key is empty')
+        else if (!scope.keyring && progress.add(decodeShare(key))) {
+          const [sealing = 0] = await sealingsOf([uuid])
+          const stored = await readSeal(scope)
+          if (!stored) throw notSealable()
+          here.sealing = sealing
+          await unsealByShares(scope, progress, stored, [])
+        }
+      })
       return (await status(uuid)) as NamespaceSealStatus
     },
 
     async seal(uuid) {
       if (!(await status(uuid))) throw notSealable()
-      const { scope, progress } = known(uuid, true)
-      progress.reset()
-      await scope.release().catch(() => undefined)
-      scope.drop()
+      await sealTogether(peers, uuid, async () => {
+        await barrier.update(async (tx) => {
+          tx.put(sealingKey(uuid), encodeRecord({ at: now() }))
+          await moved(tx)
+        })
+        await drop(known(uuid, true))
+      })
     },
+
+    async share(uuid) {
+      const found = scopes.get(uuid)
+      if (peers && found) await peers.inTurn(() => tellState(peers, sharedOf(uuid, found)))
+    },
+
+    async follow(state) {
+      const here = known(state.namespace, true)
+      if (state.root && !here.scope.keyring) here.sealing = state.sealing
+      const steps = { opened: async () => undefined, drop: () => drop(here) }
+      await takeOver(sharedOf(state.namespace, here), state, steps).catch((error: unknown) => {
+        if (!(error instanceof AuthenticationFailed)) throw error
+      })
+      onFollow?.()
+    },
+
+    shared: () =>
+      [...scopes]
+        .filter(([, { scope, progress, stored }]) => stored && (scope.keyring || progress.parts.length > 0))
+        .map(([uuid, found]) => stateOf(sharedOf(uuid, found))),
 
     async remove(tx, uuid) {
       const { prefix } = sealRecords(`${recordsPrefix}${uuid}/`)
@@ -187,20 +258,31 @@ export function createNamespaceSeals(barrier: Barrier, now: () => number): Names
 
     async refresh() {
       await declare()
-      // A scope that can no longer follow seals itself; that is its own namespace's affair.
-      for (const { scope, stored } of scopes.values())
-        if (stored && scope.keyring) await scope.refresh().catch(ignoreSealed)
+      const open = [...scopes].filter(([, { scope, stored }]) => stored && scope.keyring)
+      if (open.length === 0) return
+      const sealings = await sealingsOf(open.map(([uuid]) => uuid))
+      for (const [i, [, each]] of open.entries()) {
+        if (sealings[i] !== each.sealing) await drop(each)
+        // A scope that can no longer follow seals itself; that is its own namespace's affair.
+        else await each.scope.refresh().catch(ignoreSealed)
+      }
     },
 
     async dropAll() {
-      for (const { scope, progress } of scopes.values()) {
-        progress.reset()
-        await scope.release().catch(() => undefined)
-        scope.drop()
-      }
+      for (const each of scopes.values()) await drop(each)
     },
   }
 }
+
+/** A namespace's seal as peers see it. */
+const sharedOf = (namespace: string, known: Known): SharedSeal => ({
+  namespace,
+  scope: known.scope,
+  progress: known.progress,
+  get sealing() {
+    return known.sealing
+  },
+})
 
 function ignoreSealed(error: unknown): void {
   if (!(error instanceof Sealed)) throw error

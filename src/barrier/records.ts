@@ -89,6 +89,9 @@ export function sealRecords(prefix: string): SealRecords {
   }
 }
 
+/** Prefix of what processes tell of themselves: of no use to another store, or to this one at another time. */
+export const nodesPrefix = `${clearPrefix}node/`
+
 /** Reads what a store is called for ever; undefined for one that was not initialised. */
 export const storeIdOf = async (tx: Reader): Promise<string | undefined> =>
   (await sealRecords(clearPrefix).slots(tx))?.storeId

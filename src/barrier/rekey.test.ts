@@ -6,7 +6,6 @@ import * as openpgp from 'openpgp'
 import { ApiError } from '../sdk/errors.ts'
 import { memoryStorage } from '../storage/memory.ts'
 import type { Storage } from '../storage/storage.ts'
-import { decodeToken, encodeToken } from './generate-root.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import type { RekeyDone, RekeyTarget, RekeyWanted } from './rekey.ts'
 import {
@@ -21,6 +20,7 @@ import {
   wanted,
   writeText,
 } from './testing.ts'
+import { decodeToken, encodeToken } from './token-attempt.ts'
 
 const refusal = (text: RegExp) => (error: unknown) =>
   error instanceof ApiError && error.status === 400 && text.test(error.message)

@@ -19,7 +19,7 @@ import {
 import { pageMax, type Reader, type Storage, type Writer } from '../storage/storage.ts'
 import { clearPrefix } from './barrier.ts'
 import { formatKey, formatOf, putFormat } from './format.ts'
-import { type HandoverRecord, type KeyringRecord, type SlotsRecord, sealRecords } from './records.ts'
+import { type HandoverRecord, type KeyringRecord, nodesPrefix, type SlotsRecord, sealRecords } from './records.ts'
 
 /** Records in clear that lead to the root key, as a snapshot carries them. */
 export interface SealCopy {
@@ -61,6 +61,7 @@ const stepBytes = 4 * pageMax.bytes
 /** Keys that a snapshot leaves out: what a restore itself keeps there, and the seal, which its header carries. */
 export const leftOut = (key: string): boolean =>
   key.startsWith(restorePrefix) ||
+  key.startsWith(nodesPrefix) ||
   key === lastKey ||
   key === seals.keyringKey ||
   key === seals.slotsKey ||
@@ -292,5 +293,6 @@ async function applyFrom(storage: Storage, state: RestoreState, key: KeyObject, 
 /** What a restore leaves as it is: with the seal of before, all that belongs to it; with the snapshot's, the records put there when it was declared. */
 function keptKeys(state: RestoreState, epochKey: string): (key: string) => boolean {
   const declared = new Set([epochKey, seals.keyringKey, seals.slotsKey, formatKey, lastKey])
-  return (key) => declared.has(key) || key.startsWith(state.before ? restorePrefix : clearPrefix)
+  const prefixes = state.before ? [restorePrefix, nodesPrefix] : [clearPrefix]
+  return (key) => declared.has(key) || prefixes.some((prefix) => key.startsWith(prefix))
 }

@@ -92,7 +92,7 @@ export const hasShare = (parts: readonly Uint8Array[], share: Uint8Array): boole
   return found
 }
 
-/** Shares gathered in this process's memory toward unsealing. */
+/** Shares gathered in memory toward unsealing. */
 export class ShareProgress {
   #parts: Buffer[] = []
   #nonce = ''
@@ -112,6 +112,13 @@ export class ShareProgress {
     if (this.#nonce === '') this.#nonce = randomUUID()
     this.#parts.push(share)
     return true
+  }
+
+  /** Takes over what another process of the machine has gathered. */
+  take(nonce: string, parts: readonly Uint8Array[]): void {
+    this.reset()
+    this.#nonce = nonce
+    this.#parts = parts.map((part) => Buffer.from(part))
   }
 
   /** Zeroes and forgets what was given. */

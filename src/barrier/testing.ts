@@ -3,9 +3,10 @@ import { Buffer } from 'node:buffer'
 import { createSecretKey, randomBytes } from 'node:crypto'
 import { encodeRecord } from '../storage/collection.ts'
 import { memoryStorage } from '../storage/memory.ts'
-import { OutcomeUnknown, type Storage, type Writer } from '../storage/storage.ts'
+import { OutcomeUnknown, type Soon, type Storage, type Writer } from '../storage/storage.ts'
 import type { InitResult, InitWanted } from './init.ts'
 import { createLifecycle, type Lifecycle, type LifecyclePorts } from './lifecycle.ts'
+import type { Peers } from './peers.ts'
 import type { SharesSpec } from './shares.ts'
 import type { StaticKey } from './slots.ts'
 
@@ -50,13 +51,15 @@ export function node(
   {
     staticKeys = [],
     ports = {},
+    peers,
     clock = { now: 1_700_000_000_000 },
-  }: { staticKeys?: StaticKey[]; ports?: Partial<LifecyclePorts>; clock?: { now: number } } = {},
+  }: { staticKeys?: StaticKey[]; ports?: Partial<LifecyclePorts>; peers?: Peers; clock?: { now: number } } = {},
 ): Node {
   const events: string[] = []
   const life = createLifecycle({
     storage,
     staticKeys,
+    peers,
     now: () => clock.now,
     ports: {
       createRootToken,
@@ -96,8 +99,10 @@ export class Injected extends Error {}
 export function failing(storage: Storage, lost = false) {
   const state = { at: Number.POSITIVE_INFINITY, calls: 0 }
   const strike = (): boolean => ++state.calls === state.at
-  const count = <T>(read: () => Promise<T>): Promise<T> =>
-    strike() ? Promise.reject(new Injected('injected')) : read()
+  const count = async <T>(read: () => Soon<T>): Promise<T> => {
+    if (strike()) throw new Injected('injected')
+    return read()
+  }
   const wrap = (tx: Writer): Writer => ({
     get attempt() {
       return tx.attempt

@@ -76,6 +76,32 @@ const wrongShares = () =>
     'invalid key: failed to decrypt keys from storage: the key shares given do not open the seal; unseal progress was reset',
   )
 
+/** What the shares given so far came to: more are needed, the seal is open, they do not fit, or there are none to give. */
+export type ShareVerdict = 'more' | 'open' | 'wrong' | 'none'
+
+/** Tries the shares gathered so far and opens the seal when they suffice. Recovery keys open a store only together with its static key. */
+export async function tryShares(
+  scope: SealScope,
+  parts: readonly Uint8Array[],
+  stored: StoredSeal,
+  keys: readonly StaticKey[],
+): Promise<ShareVerdict> {
+  const { slots } = stored
+  const count = parts.length
+  const thresholds = slots.slots.map((slot) => (slot.kind === 'shamir' ? (slot.threshold ?? 0) : 0))
+  const recovery = slots.recovery?.threshold ?? 0
+  const most = Math.max(recovery, ...thresholds)
+  if (most === 0) return 'none'
+  if (!thresholds.includes(count) && recovery !== count && count < most) return 'more'
+  const key = await combined(parts)
+  try {
+    if (key && (await openWith(scope, key, count, stored, keys))) return 'open'
+  } finally {
+    key?.fill(0)
+  }
+  return count < most ? 'more' : 'wrong'
+}
+
 /**
  * Judges the shares gathered so far and opens the seal when they suffice. Answers whether it is open; throws 400 and clears the
  * progress when they can no longer lead anywhere. Recovery keys open a store that could unseal itself but was sealed by hand.
@@ -86,28 +112,12 @@ export async function unsealByShares(
   stored: StoredSeal,
   keys: readonly StaticKey[],
 ): Promise<boolean> {
-  const { slots } = stored
-  const count = progress.parts.length
-  const thresholds = slots.slots.map((slot) => (slot.kind === 'shamir' ? (slot.threshold ?? 0) : 0))
-  const recovery = slots.recovery?.threshold ?? 0
-  const most = Math.max(recovery, ...thresholds)
-  if (most === 0) {
-    progress.reset()
-    throw invalid('this store has no key shares; its seal opens it when the server starts')
-  }
-  if (!thresholds.includes(count) && recovery !== count && count < most) return false
-  const key = await combined(progress.parts)
-  try {
-    if (key && (await openWith(scope, key, count, stored, keys))) {
-      progress.reset()
-      return true
-    }
-  } finally {
-    key?.fill(0)
-  }
-  if (count < most) return false
+  const verdict = await tryShares(scope, progress.parts, stored, keys)
+  if (verdict === 'more') return false
   progress.reset()
-  throw wrongShares()
+  if (verdict === 'none') throw invalid('this store has no key shares; its seal opens it when the server starts')
+  if (verdict === 'wrong') throw wrongShares()
+  return true
 }
 
 async function openWith(

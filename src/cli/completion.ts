@@ -2,7 +2,7 @@
 // asks no server.
 import type { Command } from './command.ts'
 import type { Flag, FlagTable } from './flags.ts'
-import { httpFlags } from './globals.ts'
+import { globalFlags, httpFlags } from './globals.ts'
 import { childrenOf, flagsOf, flagsWithoutHttp } from './tree.ts'
 
 /** Shells that there is a script for. */
@@ -61,62 +61,79 @@ const fileFlags = (commands: readonly Command[]): string[] => [
   ),
 ]
 
+/** What a node takes besides the flags of all that speak to a server. */
+const ownFlags = ({ path, command }: Node): FlagTable =>
+  path === '' ? withoutHttp(globalFlags) : command ? flagsWithoutHttp(command) : {}
+/** Before the command words, and behind those of a command that speaks to a server. */
+const takesHttp = ({ path, command }: Node): boolean => path === '' || command?.online === true
+
+const withoutHttp = (table: FlagTable): FlagTable =>
+  Object.fromEntries(Object.entries(table).filter(([name]) => !Object.hasOwn(httpFlags, name)))
+
 /** One branch of a shell's `case` for each path of command words; sets `words`, `flags` and `files`. */
 function bashCases(nodes: readonly Node[]): string {
   return nodes
     .map((node) => {
       const words = [...node.words.map(({ word }) => word), ...argWords(node)].join(' ')
-      const own = node.command ? flagWords(flagsWithoutHttp(node.command)) : ''
-      const flags = node.command?.online ? `"${own} $online"` : `'${own}'`
+      const own = flagWords(ownFlags(node))
+      const flags = takesHttp(node) ? `"${own} $online"` : `'${own}'`
       return `    '${node.path}') words='${words}'; flags=${flags}; files=${takesFiles(node) ? 1 : 0} ;;`
     })
     .join('\n')
 }
 
-const valueCases = (commands: readonly Command[]): string =>
-  [...choicesOf(commands)].map(([name, choices]) => `    -${name}) values='${choices.join(' ')}' ;;`).join('\n')
+/** Branches of a `case` over flags whose values are known; `offer` prints the words that do so. */
+const valueCases = (commands: readonly Command[], offer: (choices: readonly string[]) => string): string =>
+  [...choicesOf(commands)].map(([name, choices]) => `    -${name}) ${offer(choices)} ;;`).join('\n')
+const filePattern = (commands: readonly Command[]): string =>
+  fileFlags(commands)
+    .map((name) => `-${name}`)
+    .join('|') || '-'
 
 function bashScript(commands: readonly Command[]): string {
-  const nodes = nodesOf(commands)
-  const files = fileFlags(commands)
-    .map((name) => `-${name}`)
-    .join('|')
   return `# bash completion for coffer. Load it with: source <(coffer completion bash)
 _coffer_table() {
   local online='${flagWords(httpFlags)}'
   words='' flags='' files=0
   case "$1" in
-${bashCases(nodes)}
+${bashCases(nodesOf(commands))}
   esac
 }
 
+_coffer_files() {
+  local IFS=$'\n'
+  COMPREPLY=($(compgen -f -- "$1"))
+  compopt -o filenames 2>/dev/null
+}
+
+# Completes the value of a flag; fails when nothing is known of it.
+_coffer_value() {
+  local values
+  case "\${1/#--/-}" in
+${valueCases(commands, (choices) => `values='${choices.join(' ')}'`)}
+    ${filePattern(commands)}) _coffer_files "$2"; return ;;
+    *) return 1 ;;
+  esac
+  COMPREPLY=($(compgen -W "$values" -- "$2"))
+}
+
 _coffer() {
-  local words flags files values path='' next current word i
-  current="\${COMP_WORDS[COMP_CWORD]}"
+  local words flags files path='' current previous word i
+  current="\${COMP_WORDS[COMP_CWORD]}" previous="\${COMP_WORDS[COMP_CWORD - 1]}"
+  COMPREPLY=()
   for ((i = 1; i < COMP_CWORD; i++)); do
     word="\${COMP_WORDS[i]}"
     case "$word" in -*|=) continue ;; esac
     [ "\${COMP_WORDS[i - 1]}" = '=' ] && continue
     _coffer_table "$path"
-    case " $words " in *" $word "*) ;; *) break ;; esac
-    next="\${path:+$path }$word"
-    path="$next"
+    # Before the first command only values of flags stand.
+    case " $words " in *" $word "*) ;; *) [ -z "$path" ] && continue; break ;; esac
+    path="\${path:+$path }$word"
   done
   _coffer_table "$path"
-  local flag=''
-  if [ "$current" = '=' ]; then flag="\${COMP_WORDS[COMP_CWORD - 1]}"; current=''
-  elif [ "\${COMP_WORDS[COMP_CWORD - 1]}" = '=' ]; then flag="\${COMP_WORDS[COMP_CWORD - 2]}"
-  fi
-  flag="\${flag/#--/-}"
-  if [ -n "$flag" ]; then
-    values=''
-    case "$flag" in
-${valueCases(commands)}
-    ${files || '-'}) COMPREPLY=($(compgen -f -- "$current")); return ;;
-    esac
-    COMPREPLY=($(compgen -W "$values" -- "$current"))
-    return
-  fi
+  if [ "$current" = '=' ]; then _coffer_value "$previous" ''; return; fi
+  if [ "$previous" = '=' ]; then _coffer_value "\${COMP_WORDS[COMP_CWORD - 2]}" "$current"; return; fi
+  case " $flags " in *" \${previous/#--/-}= "*) _coffer_value "$previous" "$current"; return ;; esac
   case "$current" in
     -*)
       COMPREPLY=($(compgen -W "$flags" -- "$current"))
@@ -124,7 +141,7 @@ ${valueCases(commands)}
       ;;
     *)
       COMPREPLY=($(compgen -W "$words" -- "$current"))
-      if [ "$files" = 1 ] && [ \${#COMPREPLY[@]} -eq 0 ]; then COMPREPLY=($(compgen -f -- "$current")); fi
+      if [ "$files" = 1 ] && [ \${#COMPREPLY[@]} -eq 0 ]; then _coffer_files "$current"; fi
       ;;
   esac
 }
@@ -147,17 +164,11 @@ function zshScript(commands: readonly Command[]): string {
         ...node.words.map(({ word, synopsis }) => zshItem(word, synopsis)),
         ...argWords(node).map((word) => zshItem(word, '')),
       ]
-      const own = node.command ? zshFlags(flagsWithoutHttp(node.command)) : ''
-      const flags = node.command?.online ? `${own} $online` : own
+      const own = zshFlags(ownFlags(node))
+      const flags = takesHttp(node) ? `${own} $online` : own
       return `    ${singleQuoted(node.path)}) choices=(${words.join(' ')}); flags=(${flags}); files=${takesFiles(node) ? 1 : 0} ;;`
     })
     .join('\n')
-  const values = [...choicesOf(commands)]
-    .map(([name, choices]) => `    -${name}=*) compset -P '*='; compadd -- ${choices.join(' ')}; return ;;`)
-    .join('\n')
-  const files = fileFlags(commands)
-    .map((name) => `-${name}=*`)
-    .join('|')
   return `#compdef coffer
 # zsh completion for coffer. Put it in a file named _coffer in a folder of $fpath, or load it with: source <(coffer completion zsh)
 _coffer_table() {
@@ -169,21 +180,30 @@ ${cases}
   esac
 }
 
+# Offers the values of a flag; nothing when nothing is known of it.
+_coffer_value() {
+  case "\${1/#--/-}" in
+${valueCases(commands, (choices) => `compadd -- ${choices.join(' ')}`)}
+    ${filePattern(commands)}) _files ;;
+  esac
+}
+
 _coffer() {
   local -a choices flags
-  local files path_words='' word
+  local files path_words='' word current="\${words[CURRENT]}" previous="\${words[CURRENT-1]/#--/-}"
   integer i
   for ((i = 2; i < CURRENT; i++)); do
     word="\${words[i]}"
     [[ "$word" == -* ]] && continue
     _coffer_table "$path_words"
-    (( \${choices[(I)\${(b)word}:*]} )) || break
+    # Before the first command only values of flags stand.
+    (( \${choices[(I)\${(b)word}:*]} )) || { [[ -z "$path_words" ]] && continue; break }
     path_words="\${path_words:+$path_words }$word"
   done
   _coffer_table "$path_words"
-  case "\${words[CURRENT]/#--/-}" in
-${values}
-    ${files || '-'}) compset -P '*='; _files; return ;;
+  if [[ "$current" == -*=* ]]; then compset -P '*='; _coffer_value "\${current%%=*}"; return; fi
+  if (( \${flags[(I)\${(b)previous}=:*]} )); then _coffer_value "$previous"; return; fi
+  case "$current" in
     -*) _describe -o 'flag' flags -S '' ;;
     *)
       _describe 'command' choices && return
@@ -205,8 +225,8 @@ function fishScript(commands: readonly Command[]): string {
       lines.push(`complete -c coffer ${at} -a ${word} -d ${fishQuoted(synopsis)}`)
     for (const word of argWords(node)) lines.push(`complete -c coffer ${at} -a ${word}`)
     if (takesFiles(node)) lines.push(`complete -c coffer ${at} -F`)
-    if (!node.command) continue
-    for (const [name, flag] of shownFlags(node.command)) {
+    const table = takesHttp(node) ? { ...ownFlags(node), ...httpFlags } : ownFlags(node)
+    for (const [name, flag] of shown(table)) {
       const choices = flag.choices.filter((choice) => choice !== '')
       const value =
         flag.kind === 'bool'
@@ -223,19 +243,30 @@ function fishScript(commands: readonly Command[]): string {
     .map((node) => fishQuoted(node.path))
     .join(' ')
   return `# fish completion for coffer. Load it with: coffer completion fish | source
-function __coffer_path
+set -g __coffer_line
+set -g __coffer_path
+# The words of the command so far; found once for each line, although every completion asks.
+function __coffer_find
   set -l known ${words}
   set -l path ''
-  for word in (commandline -opc)[2..-1]
+  for word in $argv
     string match -q -- '-*' $word; and continue
     set -l next (string trim -- "$path $word")
-    contains -- $next $known; or break
-    set path $next
+    if contains -- $next $known
+      set path $next
+    else if test -n "$path" # before the first command only values of flags stand
+      break
+    end
   end
-  echo $path
+  set -g __coffer_path $path
 end
 function __coffer_at
-  test (__coffer_path) = "$argv[1]"
+  set -l line (commandline -opc)
+  if test "$line" != "$__coffer_line"
+    set -g __coffer_line "$line"
+    __coffer_find $line[2..-1]
+  end
+  test "$__coffer_path" = "$argv[1]"
 end
 complete -c coffer -f
 ${lines.join('\n')}

@@ -7,6 +7,8 @@ export function answerHint(answer: {
   readonly hasToken: boolean
 }): string | undefined {
   const text = answer.errors.join(' ').toLowerCase()
+  if (answer.status === 503 && text.includes('recovery mode'))
+    return 'Start the server without -recovery to have the rest back.'
   if (answer.status === 503 && text.includes('sealed'))
     return 'The server is sealed: give it its keys with "coffer operator unseal", see "coffer status".'
   if (text.includes('not initialized') || text.includes('not yet initialized'))

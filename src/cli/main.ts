@@ -34,7 +34,7 @@ import { type Format, makeUi, type Ui } from './render.ts'
 import { settingsOf } from './settings.ts'
 import { readToken } from './token-file.ts'
 import { childrenOf, findCommand, flagsOf, knownPrefix, suggestions } from './tree.ts'
-import { versionLine } from './version.ts'
+import { apiVersionLine } from './version.ts'
 
 export { type ArgsSpec, type Command, type CommandSpec, type Context, command, noArgs, oneArg } from './command.ts'
 export { CliError, UsageError } from './errors.ts'
@@ -237,7 +237,7 @@ export async function runCli(argv: readonly string[], io: CliIo, extra: readonly
   const commands = [...clientCommands.filter((command) => !taken.has(command.words.join(' '))), ...extra]
   const [first] = argv
   if (argv.length === 1 && versionWords.includes(first ?? '')) {
-    io.stdout.write(`${versionLine}\n`)
+    io.stdout.write(`${apiVersionLine}\n`)
     return 0
   }
   if (first === '-autocomplete-install' || first === '-autocomplete-uninstall') {

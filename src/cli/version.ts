@@ -7,5 +7,7 @@ const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.me
 export const cofferVersion: string = manifest.version
 /** The level of Vault's API that this version speaks. */
 export const apiLevel = '1.21.5'
-/** The line that `coffer version` prints; its second word is `vX.Y.Z`, which test harnesses of clients read. */
+/** The line that `coffer version` prints, for people. */
 export const versionLine = `Coffer v${cofferVersion} (API ${apiLevel})`
+/** The line that `coffer -version` prints, for programs: its second word is `vX.Y.Z`, from which harnesses of clients conclude what can be called. */
+export const apiVersionLine = `Coffer v${apiLevel} (API level of Coffer ${cofferVersion})`

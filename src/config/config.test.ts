@@ -10,6 +10,7 @@ import { loadConfig, parseConfig, validateConfig } from './load.ts'
 import { configReference } from './reference.ts'
 import { sanitized } from './sanitized.ts'
 import { sections } from './sections.ts'
+import { parseWorkers, workerCount } from './workers.ts'
 
 const folder = await mkdtemp(join(tmpdir(), 'coffer-config-'))
 after(() => rm(folder, { recursive: true, force: true }))
@@ -37,9 +38,33 @@ const refused = (text: string, ...messages: RegExp[]) =>
     },
   )
 
+test('workers are a number or auto, and share no storage in memory', () => {
+  const sqlite = 'storage "sqlite" { path = "x" }\n'
+  for (const [text, workers] of [
+    ['', 1],
+    ['workers = 4', 4],
+    ['workers = "2"', 2],
+    ['workers = "AUTO"', 'auto'],
+    ['workers = 256', 256],
+  ] as const)
+    assert.equal(configOf(sqlite + text).workers, workers)
+  refused(`${sqlite}workers = 0`, /2: workers must not be less than 1/)
+  refused(`${sqlite}workers = 257`, /2: workers must not be greater than 256/)
+  refused(`${sqlite}workers = "many"`, /2: workers must be a whole number/)
+  refused('storage "inmem" {}\nworkers = 2', /0: workers = 2: storage "inmem" lies in the memory of one process/)
+  assert.equal(configOf('storage "inmem" {}\nworkers = 1').workers, 1)
+  assert.ok(workerCount('auto') >= 1)
+  assert.deepEqual(['3', 'auto', '0', '257', '1.5', 'x', ''].map(parseWorkers), [
+    3,
+    'auto',
+    ...Array(5).fill(undefined),
+  ])
+})
+
 const full = `
 api_addr = "https://vault.example.com:8200/"
 cluster_addr = "https://10.0.0.1:8201"
+node_name = "n1"
 cluster_name = "c1"
 ui = "true"
 log_level = "WARNING"
@@ -55,6 +80,7 @@ disable_mlock = true
 disable_cache = 1
 cache_size = "500"
 pid_file = "/run/coffer.pid"
+workers = 4
 raw_storage_endpoint = true
 introspection_endpoint = true
 enable_response_header_hostname = true
@@ -118,6 +144,7 @@ test('every stanza and key', () => {
   assert.deepEqual(top, {
     apiAddr: 'https://vault.example.com:8200',
     clusterAddr: 'https://10.0.0.1:8201',
+    nodeName: 'n1',
     clusterName: 'c1',
     ui: true,
     logLevel: 'warn',
@@ -137,6 +164,7 @@ test('every stanza and key', () => {
     disableSealwrap: false,
     apiVersion: '1.20.0',
     pluginDirectory: '/plugins',
+    workers: 4,
     pidFile: '/run/coffer.pid',
     rawStorageEndpoint: true,
     introspectionEndpoint: true,
@@ -177,7 +205,12 @@ test('every stanza and key', () => {
   })
   assert.deepEqual(tcp?.customResponseHeaders, { default: { 'X-One': ['a', 'b'] }, '4xx': { 'X-Two': ['c'] } })
   assert.equal(tcp?.disableUnauthedRekey, true)
-  assert.deepEqual(tcp?.telemetry, { unauthenticatedMetricsAccess: true, metricsOnly: false, disallowMetrics: false })
+  assert.deepEqual(tcp?.telemetry, {
+    unauthenticatedMetricsAccess: true,
+    metricsOnly: false,
+    disallowMetrics: false,
+    metricsPath: '',
+  })
   assert.deepEqual(tcp?.profiling, { unauthenticatedPprofAccess: true })
   assert.deepEqual(
     [unix?.type, unix?.address, unix?.socketMode, unix?.socketUser, unix?.socketGroup, unix?.tls.disable],
@@ -393,6 +426,15 @@ test('listeners are checked as a whole', () => {
   refused('listener {}', /of type "tcp" or "unix"/)
   const metrics = configOf(tcp('tls_disable = true role = "metrics_only"')).listeners[0]
   assert.equal(metrics?.telemetry.metricsOnly, true)
+  const shown = (text: string) => configOf(text).telemetry.prometheusRetentionTimeSeconds
+  assert.deepEqual(
+    [shown(''), shown('telemetry {}'), shown('telemetry { prometheus_retention_time = 0 }')],
+    [0, 86_400, 0],
+  )
+  assert.equal(configOf('telemetry { statsd_address = "[::1]:8125" }').telemetry.statsdAddress, '[::1]:8125')
+  for (const wrong of ['localhost', 'host:0', 'host:70000', ':1', 'a b:1', '::1:1'])
+    refused(`telemetry { statsd_address = "${wrong}" }`, /^1: statsd_address must be a host and a port/)
+  refused('telemetry { prefix_filter = ["vault"] }', /each rule of prefix_filter must begin with \+ or -/)
   for (const address of ['[::1]:8200', ':8200', 'vault.internal:0', '0.0.0.0:8200'])
     assert.equal(configOf(tcp(`tls_disable = true address = "${address}"`)).listeners[0]?.address, address)
 })
@@ -462,9 +504,9 @@ test('files and folders: read in order, later ones override keys and add to list
     'extra.hcl',
     'storage "sqlite" { path = "/x.db" }\nuser_lockout "all" { lockout_threshold = 9 }',
   )
-  const { config, warnings, files } = await loadConfig([join(folder, 'a'), extra, base])
+  const { config, warnings, texts } = await loadConfig([join(folder, 'a'), extra, base])
   assert.deepEqual(
-    files.map((name) => name.slice(folder.length + 1)),
+    texts.map(({ file: name }) => name.slice(folder.length + 1)),
     ['a/base.hcl', 'a/more.json', 'extra.hcl'],
   )
   assert.equal(config.ui, false)

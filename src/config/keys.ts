@@ -148,6 +148,45 @@ const declare = <T, F extends T | undefined>(
 export const text = <F extends string | undefined>(name: string, help: string, fallback: F, shown?: string) =>
   declare<string, F>('text', readText, name, help, fallback, shown)
 
+/** Splits `host:port` (`[::1]:8125` too); undefined for what is none. */
+export function hostPort(text: string): { readonly host: string; readonly port: number } | undefined {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:[\]]+)):(\d{1,5})$/.exec(text)
+  const port = Number(match?.[3])
+  return match && port > 0 && port <= 65_535 ? { host: (match[1] ?? match[2]) as string, port } : undefined
+}
+
+/** Declares a `host:port`. */
+export const address = (name: string, help: string) =>
+  declare<string, ''>(
+    '`host:port`',
+    (value, key) => {
+      const text = readText(value, key)
+      return text === '' || hostPort(text)
+        ? text
+        : fail(`${key} must be a host and a port such as "localhost:8125"`, value)
+    },
+    name,
+    help,
+    '',
+    undefined,
+  )
+
+/** Declares rules that begin with + or -. */
+export const signedRules = (name: string, help: string) =>
+  declare<readonly string[], readonly string[]>(
+    'list of texts',
+    (value, key) => {
+      const rules = readTexts(value, key)
+      return rules.every((rule) => /^[+-]/.test(rule))
+        ? rules
+        : fail(`each rule of ${key} must begin with + or -`, value)
+    },
+    name,
+    help,
+    [],
+    '',
+  )
+
 /** Declares a boolean. */
 export const bool = <F extends boolean | undefined>(name: string, help: string, fallback: F, shown?: string) =>
   declare<boolean, F>('boolean', readBool, name, help, fallback, shown)
@@ -160,6 +199,21 @@ export const whole = <F extends number | undefined>(
   least = 0,
   shown?: string,
 ) => declare<number, F>('number', (value, key) => readWhole(value, key, least), name, help, fallback, shown)
+
+/** Declares a whole number of at least 1, or `auto`. */
+export const wholeOrAuto = (name: string, help: string, fallback: number | 'auto', most: number) =>
+  declare<number | 'auto', number | 'auto'>(
+    'number or `auto`',
+    (value, key) => {
+      if (value.kind === 'string' && value.value.toLowerCase() === 'auto') return 'auto'
+      const number = readWhole(value, key, 1)
+      return number > most ? fail(`${key} must not be greater than ${most}`, value) : number
+    },
+    name,
+    help,
+    fallback,
+    undefined,
+  )
 
 /** Declares a duration; its value is seconds. */
 export const duration = <F extends number | undefined>(name: string, help: string, fallback: F, shown?: string) =>

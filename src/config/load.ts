@@ -23,12 +23,19 @@ import {
   type StorageStanza,
   stanzaBlocks,
 } from './stanzas.ts'
+import { workersProblem } from './workers.ts'
+
+/** A file as it was read. Its text may hold secrets. */
+export interface ConfigText {
+  readonly file: string
+  readonly text: string
+}
 
 export interface LoadedConfig {
   readonly config: ServerConfig
   readonly warnings: readonly ConfigProblem[]
   /** Files that were read, in order. */
-  readonly files: readonly string[]
+  readonly texts: readonly ConfigText[]
 }
 
 /** What one file, or several together, say. */
@@ -145,7 +152,7 @@ function finish(draft: Draft): ServerConfig {
     storage: draft.storage?.settings,
     seals: draft.seals,
     audits: draft.audits,
-    telemetry: withFallbacks(telemetrySection.keys, draft.telemetry ?? {}),
+    telemetry: withFallbacks(telemetrySection.keys, draft.telemetry ?? { prometheusRetentionTimeSeconds: 0 }),
     userLockouts: lockoutsOf(draft.lockouts),
   }
 }
@@ -158,6 +165,8 @@ function checkWhole(config: ServerConfig): ConfigProblem[] {
   }
   if (config.maxLeaseTtlSeconds < config.defaultLeaseTtlSeconds)
     say('max_lease_ttl must not be less than default_lease_ttl')
+  const unshared = workersProblem(config.workers, config.storage)
+  if (unshared) say(unshared)
   const paths = new Set<string>()
   for (const { path, file, line } of config.audits) {
     if (paths.has(path)) say(`two audit devices have the path "${path}"`, file, line)
@@ -191,7 +200,7 @@ export function parseConfig(text: string, file: string): LoadedConfig {
   const config = finish(readDraft(text, report))
   const errors = [...report.errors, ...checkWhole(config)]
   if (errors.length > 0) throw new ConfigError(errors)
-  return { config, warnings: report.warnings, files: [file] }
+  return { config, warnings: report.warnings, texts: [{ file, text }] }
 }
 
 const problem = (file: string, message: string): ConfigError => new ConfigError([{ file, line: 0, message }])
@@ -229,18 +238,15 @@ export async function readText(file: string): Promise<string> {
 export interface CheckedConfig {
   readonly errors: readonly ConfigProblem[]
   readonly warnings: readonly ConfigProblem[]
-  readonly files: readonly string[]
+  readonly texts: readonly ConfigText[]
   /** The configuration as far as it could be read; not to be used when there are errors. */
   readonly config: ServerConfig
 }
 
-/** Reads files and folders and collects every problem; never throws for what a configuration can be at fault for. */
-export async function validateConfig(paths: readonly string[]): Promise<CheckedConfig> {
+async function readFiles(paths: readonly string[]): Promise<{ texts: ConfigText[]; errors: ConfigProblem[] }> {
   const errors: ConfigProblem[] = []
-  const warnings: ConfigProblem[] = []
-  const files: string[] = []
+  const texts: ConfigText[] = []
   const seen = new Set<string>()
-  let draft = emptyDraft()
   const collect = async <T>(read: () => Promise<T>): Promise<T | undefined> => {
     try {
       return await read()
@@ -257,23 +263,43 @@ export async function validateConfig(paths: readonly string[]): Promise<CheckedC
       if (seen.has(real)) continue
       seen.add(real)
       const text = await collect(() => readText(file))
-      if (text === undefined) continue
-      const report = reportOn(file)
-      draft = merged(draft, readDraft(text, report))
-      errors.push(...report.errors)
-      warnings.push(...report.warnings)
-      files.push(file)
+      if (text !== undefined) texts.push({ file, text })
     }
+  return { texts, errors }
+}
+
+function checkTexts(texts: readonly ConfigText[], unreadable: readonly ConfigProblem[]): CheckedConfig {
+  const errors = [...unreadable]
+  const warnings: ConfigProblem[] = []
+  let draft = emptyDraft()
+  for (const { file, text } of texts) {
+    const report = reportOn(file)
+    draft = merged(draft, readDraft(text, report))
+    errors.push(...report.errors)
+    warnings.push(...report.warnings)
+  }
   const config = finish(draft)
   // Without a mistake so far, what is missing is missing; with one it may only have been unreadable.
   const whole = [...checkWhole(config), ...(errors.length === 0 ? checkComplete(config) : [])]
-  return { errors: [...errors, ...whole], warnings, files, config }
+  return { errors: [...errors, ...whole], warnings, texts, config }
+}
+
+/** Reads files and folders and collects every problem; never throws for what a configuration can be at fault for. */
+export async function validateConfig(paths: readonly string[]): Promise<CheckedConfig> {
+  const { texts, errors } = await readFiles(paths)
+  return checkTexts(texts, errors)
 }
 
 /** Loads files and folders for a server that will start. Throws `ConfigError` with everything that is wrong. */
 export async function loadConfig(paths: readonly string[]): Promise<LoadedConfig> {
   if (paths.length === 0) throw problem('', 'no configuration; use -config=FILE or -dev')
-  const { errors, config, warnings, files } = await validateConfig(paths)
+  return sound(await validateConfig(paths))
+}
+
+/** Loads what another process has read. Throws `ConfigError` as `loadConfig` does. */
+export const loadTexts = (texts: readonly ConfigText[]): LoadedConfig => sound(checkTexts(texts, []))
+
+function sound({ errors, config, warnings, texts }: CheckedConfig): LoadedConfig {
   if (errors.length > 0) throw new ConfigError(errors)
-  return { config, warnings, files }
+  return { config, warnings, texts }
 }

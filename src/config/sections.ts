@@ -1,24 +1,36 @@
 // All keys of the server configuration: Vault's and OpenBao's names, what they mean to Coffer, and what has no effect here.
 // docs/configuration.md is printed from this file.
 import {
+  address,
   bool,
   choice,
   duration,
   headers,
   type Section,
   secret,
+  signedRules,
   type Table,
   text,
   textMap,
   texts,
   url,
   whole,
+  wholeOrAuto,
 } from './keys.ts'
+import { workersMax } from './workers.ts'
 
 const section = <T extends Table>(one: Section<T>): Section<T> => one
 const noNodes = 'nodes of Coffer do not talk to each other'
 const noPlugins = 'Coffer runs no external plugins'
 const days32 = 2_764_800
+
+/** Levels of the log, and what else they are called. */
+export const logLevels = ['trace', 'debug', 'info', 'warn', 'error'] as const
+export const logLevelAliases: Readonly<Record<string, (typeof logLevels)[number]>> = {
+  warning: 'warn',
+  err: 'error',
+  notice: 'info',
+}
 
 /** Keys at the top of the file, besides the stanzas. */
 export const serverSection = section({
@@ -27,6 +39,12 @@ export const serverSection = section({
   keys: {
     apiAddr: url('api_addr', 'Address under which clients reach this server; answers that name the server use it.'),
     clusterAddr: url('cluster_addr', 'Shown in `sys/ha-status`; nodes of Coffer do not talk to each other.'),
+    nodeName: text(
+      'node_name',
+      'Name of this node in `sys/ha-status`; each node should have its own.',
+      '',
+      'the host name',
+    ),
     clusterName: text(
       'cluster_name',
       'Name shown in `sys/seal-status` and `sys/health`.',
@@ -34,11 +52,7 @@ export const serverSection = section({
       'made at initialization',
     ),
     ui: bool('ui', 'Accepted; there is no web interface yet.', false),
-    logLevel: choice('log_level', ['trace', 'debug', 'info', 'warn', 'error'], 'Least level that is logged.', 'info', {
-      warning: 'warn',
-      err: 'error',
-      notice: 'info',
-    }),
+    logLevel: choice('log_level', logLevels, 'Least level that is logged.', 'info', logLevelAliases),
     logFormat: choice('log_format', ['standard', 'json'], 'How log lines are printed.', 'standard'),
     logFile: text('log_file', 'File to log to as well; a folder gets `coffer.log`.', ''),
     logRotateBytes: whole('log_rotate_bytes', 'Size at which the log file is rotated; 0 is never.', 0),
@@ -69,8 +83,22 @@ export const serverSection = section({
       '1.21.5',
     ),
     pluginDirectory: text('plugin_directory', 'Shown, not used: Coffer runs no external plugins.', ''),
-    pidFile: text('pid_file', 'File that holds the process id while the server runs.', ''),
-    rawStorageEndpoint: bool('raw_storage_endpoint', 'Accepted; `sys/raw` is not served yet.', false),
+    workers: wholeOrAuto(
+      'workers',
+      'Server processes behind the same listeners; `auto` is one for each core. See [workers](workers.md).',
+      1,
+      workersMax,
+    ),
+    pidFile: text(
+      'pid_file',
+      'File that holds the process id (of the supervisor, with `workers`) while the server runs.',
+      '',
+    ),
+    rawStorageEndpoint: bool(
+      'raw_storage_endpoint',
+      'Serve `sys/raw`, which reads and writes what is stored below everything; it needs `sudo`. For repairs only.',
+      false,
+    ),
     introspectionEndpoint: bool('introspection_endpoint', 'Accepted; `sys/internal/inspect` is not served yet.', false),
     enableResponseHeaderHostname: bool('enable_response_header_hostname', 'Send `X-Vault-Hostname`.', false),
     enableResponseHeaderRaftNodeId: bool('enable_response_header_raft_node_id', 'Accepted; there is no raft.', false),
@@ -279,17 +307,18 @@ export const listenerSection = section({
 /** `telemetry {}` inside a listener. */
 export const listenerTelemetrySection = section({
   title: '`telemetry` in a listener',
-  help: 'Who may read metrics on this listener.',
+  help: 'Who may read [metrics](metrics.md) on this listener.',
   keys: {
     unauthenticatedMetricsAccess: bool(
       'unauthenticated_metrics_access',
-      'Accepted; metrics are not served yet.',
+      'Give metrics without a token, also while sealed.',
       false,
     ),
-    metricsOnly: bool('metrics_only', 'Accepted; metrics are not served yet.', false),
-    disallowMetrics: bool('disallow_metrics', 'Accepted; metrics are not served yet.', false),
+    metricsOnly: bool('metrics_only', 'Serve nothing but metrics.', false),
+    disallowMetrics: bool('disallow_metrics', 'Serve everything but metrics.', false),
+    metricsPath: text('metrics_path', 'With `metrics_only`: a path for metrics besides `/v1/sys/metrics`.', ''),
   },
-  ignored: { metrics_path: 'metrics are at /v1/sys/metrics' },
+  ignored: {},
 })
 
 /** `profiling {}` inside a listener. */
@@ -396,44 +425,46 @@ export const auditSection = section({
 })
 
 const noGauges = 'there are no such gauges'
-const prometheusOnly = 'read metrics from sys/metrics, or send them to statsd'
+const noLeases = 'there are no gauges of leases'
+const noCloud = 'Coffer does not send metrics there; read them from sys/metrics, or send them to statsd'
 /** `telemetry {}` at the top level. */
 export const telemetrySection = section({
   title: '`telemetry`',
-  help: 'Where metrics go.',
+  help: 'How [metrics](metrics.md) are named and where they go. Without the stanza `sys/metrics` gives JSON only.',
   keys: {
     prometheusRetentionTimeSeconds: duration(
       'prometheus_retention_time',
-      'How long a metric without news is shown; 0 switches Prometheus off.',
+      'How long Prometheus is shown a metric without news; 0 switches the format off, as does a missing stanza.',
       86_400,
       '24h',
     ),
-    disableHostname: bool('disable_hostname', 'Leave the host name out of gauges.', false),
-    enableHostnameLabel: bool('enable_hostname_label', 'Put the host name in a label.', false),
-    metricsPrefix: text('metrics_prefix', 'First part of metric names.', 'vault'),
-    statsdAddress: text('statsd_address', '`host:port` to send metrics to in statsd format.', ''),
-    statsiteAddress: text('statsite_address', '`host:port` to send metrics to in statsite format.', ''),
-    dogstatsdAddr: text('dogstatsd_addr', '`host:port` to send metrics to in DogStatsD format.', ''),
-    dogstatsdTags: texts('dogstatsd_tags', 'Tags sent to DogStatsD.', [], ''),
-    usageGaugePeriodSeconds: duration(
-      'usage_gauge_period',
-      'How often counts of tokens and entities are taken; 0 is never.',
-      600,
-      '10m',
+    disableHostname: bool(
+      'disable_hostname',
+      'Leave the host name out of the names of gauges; it is there only with more than one receiver (Prometheus counts as one).',
+      false,
     ),
-    maximumGaugeCardinality: whole('maximum_gauge_cardinality', 'Most label values of one gauge.', 500),
-    prefixFilter: texts('prefix_filter', 'Metrics to show (`+prefix`) or to hide (`-prefix`).', [], ''),
+    enableHostnameLabel: bool('enable_hostname_label', 'Put the host name in the label `host` instead.', false),
+    metricsPrefix: text('metrics_prefix', 'First part of the names that begin with `vault`.', 'vault'),
+    statsdAddress: address('statsd_address', 'Send metrics there in statsd format (UDP), every ten seconds.'),
+    statsiteAddress: address('statsite_address', 'Send metrics there in statsite format (TCP).'),
+    dogstatsdAddr: address('dogstatsd_addr', 'Send metrics there in DogStatsD format (UDP).'),
+    dogstatsdTags: texts('dogstatsd_tags', 'Tags sent to DogStatsD: `name:value`.', [], ''),
+    maximumGaugeCardinality: whole(
+      'maximum_gauge_cardinality',
+      'Most mounts with timers of their own, and most label values of one gauge.',
+      500,
+    ),
+    prefixFilter: signedRules(
+      'prefix_filter',
+      'Metrics to show (`+prefix`) or to hide (`-prefix`), by full names; the longest prefix that fits decides.',
+    ),
     filterDefault: bool('filter_default', 'Show metrics that no filter names.', true),
-    leaseMetricsEpsilonSeconds: duration(
-      'lease_metrics_epsilon',
-      'Width of the buckets of lease expirations.',
-      3600,
-      '1h',
-    ),
-    numLeaseMetricsBuckets: whole('num_lease_metrics_buckets', 'Number of these buckets.', 168, 1),
-    addLeaseMetricsNamespaceLabels: bool('add_lease_metrics_namespace_labels', 'Count leases by namespace too.', false),
   },
   ignored: {
+    usage_gauge_period: 'gauges are read when they are asked for',
+    lease_metrics_epsilon: noLeases,
+    num_lease_metrics_buckets: noLeases,
+    add_lease_metrics_namespace_labels: noLeases,
     add_mount_point_rollback_metrics: noGauges,
     disable_dispatched_telemetry: noGauges,
     ...Object.fromEntries(
@@ -451,10 +482,10 @@ export const telemetrySection = section({
         'check_display_name',
         'broker_id',
         'broker_select_tag',
-      ].map((name) => [`circonus_${name}`, prometheusOnly]),
+      ].map((name) => [`circonus_${name}`, noCloud]),
     ),
     ...Object.fromEntries(
-      ['project_id', 'location', 'namespace', 'debug_logs'].map((name) => [`stackdriver_${name}`, prometheusOnly]),
+      ['project_id', 'location', 'namespace', 'debug_logs'].map((name) => [`stackdriver_${name}`, noCloud]),
     ),
   },
 })

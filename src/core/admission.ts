@@ -6,6 +6,7 @@ import { ApiError, denied, missing, unavailable } from '../sdk/errors.ts'
 import type { OperationVerb } from '../sdk/operation.ts'
 import { ScopedTransaction } from '../storage/scoped.ts'
 import type { Writer } from '../storage/storage.ts'
+import { mountDue } from './mount-due.ts'
 import { pageLimit } from './policy/acl.ts'
 import type { RequestCapability } from './policy/capabilities.ts'
 import { callerWithout, type Progress, requestFacts } from './progress.ts'
@@ -38,9 +39,8 @@ const lists = new Set<string>(['list', 'scan'])
 /** Makes the admission of requests. */
 export function admission(ports: AdmissionPorts): Admission {
   /** Namespace, mount and operation; what is not found is remembered, and told only to those who may know. */
-  const route = async (p: Progress, tx: Writer): Promise<void> => {
+  const route = (p: Progress): void => {
     const { request } = p
-    p.topology = await ports.tables.current(tx)
     const resolved = resolveNamespace(p.topology, request.namespace, request.path)
     if (!resolved || resolved.namespace.record.tainted) throw missing('namespace not found')
     p.namespace = resolved.namespace
@@ -77,13 +77,13 @@ export function admission(ports: AdmissionPorts): Admission {
   const authenticate = async (p: Progress, tx: Writer): Promise<void> => {
     const { request } = p
     const operation = p.found?.operation
-    p.caller = callerWithout(request.token, p.topology.root)
-    if (operation?.public && !operation.optionalToken) return
-    const session =
-      request.token === undefined ? undefined : await ports.sessions.of(tx, p.topology, request.token, p.now)
+    const asked = operation?.public && !operation.optionalToken ? undefined : request.token
+    const found = asked === undefined ? undefined : ports.sessions.of(tx, p.topology, asked, p.now)
+    const session = found instanceof Promise ? await found : found
     if (!session || !mayUseFrom(session, request.remoteAddress)) {
-      if (operation?.optionalToken) return
-      throw denied()
+      if (!operation?.public && !operation?.optionalToken) throw denied()
+      p.caller = callerWithout(request.token, p.topology.root)
+      return
     }
     p.session = session
     p.caller = session.caller
@@ -157,6 +157,7 @@ export function admission(ports: AdmissionPorts): Admission {
       request: requestFacts(p),
       storageFormat: p.topology.settings.storageFormat,
       tx: mount.engine.scope === 'core' ? tx : new ScopedTransaction(tx, mountPrefix(mount.facts)),
+      due: mountDue(tx, mount.facts),
       warn: (message) => void p.warnings.push(message),
     }
   }
@@ -164,7 +165,9 @@ export function admission(ports: AdmissionPorts): Admission {
   return {
     contextOf,
     async admit(p, tx) {
-      await route(p, tx)
+      const topology = ports.tables.current(tx)
+      p.topology = topology instanceof Promise ? await topology : topology
+      route(p)
       await authenticate(p, tx)
       await authorize(p, tx)
       if (p.absent) throw p.absent

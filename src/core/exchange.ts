@@ -49,6 +49,8 @@ export interface ListenerFacts {
   readonly tls: boolean
   readonly disableUnauthedRekey: boolean
   readonly disableUnauthedGenerateRoot: boolean
+  /** Metrics are given without a token. */
+  readonly openMetrics?: boolean
 }
 
 export interface ClientResponse {
@@ -58,6 +60,8 @@ export interface ClientResponse {
   /** Defaults to `application/json` when there is a body. */
   readonly contentType?: string
   readonly headers?: Readonly<Record<string, string | readonly string[]>>
+  /** Value of `X-Vault-Index`: the request has written something. */
+  readonly index?: string
   /** Set for answers that go on (log monitor, events, snapshots): pieces are sent as they come. */
   readonly stream?: AsyncIterable<string | Uint8Array>
 }

@@ -3,6 +3,7 @@
 import { randomUUID } from 'node:crypto'
 import { collection } from '../storage/collection.ts'
 import type { Reader, Storage } from '../storage/storage.ts'
+import { standstill } from './standstill.ts'
 
 interface LockRecord {
   readonly holder: string
@@ -10,6 +11,8 @@ interface LockRecord {
 }
 
 const records = collection<LockRecord>('core/job/')
+/** Signs of life in a term: three may be missed. */
+const beatsPerTerm = 4
 
 /** A lock that is held, as far as its holder knows. */
 export interface JobLock {
@@ -20,7 +23,9 @@ export interface JobLock {
 }
 
 export interface JobLocks {
-  /** Takes the lock, or gives undefined when another process holds it. Call again later: staleness is only seen by looking twice. */
+  /** Looks at all locks and gives the names of those that others hold. Staleness is only seen by looking again and again. */
+  held(tx: Reader): Promise<ReadonlySet<string>>
+  /** Takes the lock, or gives undefined when another process holds it. */
   acquire(name: string): Promise<JobLock | undefined>
 }
 
@@ -33,17 +38,8 @@ export interface JobLockOptions {
 
 /** Makes the locks of one process over a store. */
 export function jobLocks(storage: Storage, { clock, termMs }: JobLockOptions): JobLocks {
-  const seen = new Map<string, { readonly version: number; readonly since: number }>()
-
-  /** Whether a lock record may be taken over, by what this process has seen of it. */
-  const isStale = (name: string, version: number): boolean => {
-    const known = seen.get(name)
-    if (known?.version !== version) {
-      seen.set(name, { version, since: clock() })
-      return false
-    }
-    return clock() - known.since >= termMs
-  }
+  const stood = standstill(clock)
+  const isStale = (name: string, version: number): boolean => stood.ms(name, version) >= termMs
 
   const take = (name: string, holder: string): Promise<boolean> =>
     storage.update(async (tx) => {
@@ -53,7 +49,7 @@ export function jobLocks(storage: Storage, { clock, termMs }: JobLockOptions): J
       return true
     })
 
-  const held = (name: string, holder: string): JobLock => {
+  const heldBy = (name: string, holder: string): JobLock => {
     const isMine = async (tx: Reader): Promise<boolean> => (await records.get(tx, name))?.holder === holder
     const beat = (): void => {
       storage
@@ -64,7 +60,7 @@ export function jobLocks(storage: Storage, { clock, termMs }: JobLockOptions): J
         // A beat that fails is missed; whether the lock is still ours each commit asks for itself.
         .catch(() => {})
     }
-    const timer = setInterval(beat, Math.max(1, termMs / 3))
+    const timer = setInterval(beat, Math.max(1, termMs / beatsPerTerm))
     timer.unref()
     return {
       holds: isMine,
@@ -82,13 +78,14 @@ export function jobLocks(storage: Storage, { clock, termMs }: JobLockOptions): J
   }
 
   return {
+    async held(tx) {
+      const all = await records.all(tx)
+      stood.keep(all.map(({ id }) => id))
+      return new Set(all.filter(({ id, version }) => !isStale(id, version)).map(({ id }) => id))
+    },
     async acquire(name) {
-      const current = await storage.view((tx) => records.getVersioned(tx, name))
-      if (current && !isStale(name, current.version)) return undefined
       const holder = randomUUID()
-      if (!(await take(name, holder))) return undefined
-      seen.delete(name)
-      return held(name, holder)
+      return (await take(name, holder)) ? heldBy(name, holder) : undefined
     },
   }
 }

@@ -304,3 +304,86 @@ test('the runner looks by itself, and goes on after the store failed', async () 
   assert.deepEqual(await marked(w), ['a'])
   assert.equal(w.failures.length, 1)
 })
+
+test('three runners share the shards, and each entry is done once', async () => {
+  const w = world()
+  const ids = Array.from({ length: 480 }, (_, i) => `id${i}`)
+  await add(w, 'mark', ids)
+  const atOnce = new Map<string, number>()
+  const most = new Map<string, number>()
+  const markAs =
+    (name: string): DueHandler =>
+    async (tx, entry) => {
+      const now = (atOnce.get(name) ?? 0) + 1
+      atOnce.set(name, now)
+      most.set(name, Math.max(most.get(name) ?? 0, now))
+      await new Promise((resolve) => setTimeout(resolve, 1))
+      tx.put(`by/${name}/${entry.id}`, Buffer.from('x'))
+      atOnce.set(name, (atOnce.get(name) ?? 0) - 1)
+      return await mark(tx, entry)
+    }
+  const names = ['a', 'b', 'c']
+  const all = names.map((name) => runner(w, { mark: markAs(name) }))
+  for (const jobs of all) jobs.start(w.storage)
+  await Promise.all(all.map((jobs) => jobs.runDue()))
+  for (const jobs of all) await jobs.runDue()
+  await Promise.all(all.map((jobs) => jobs.stop()))
+  const entries = await w.storage.view((tx) => tx.entries('done/'))
+  assert.deepEqual([entries.length, new Set(entries.map(({ value }) => String(value))).size], [480, 1])
+  for (const name of names) {
+    const done = await w.storage.view((tx) => tx.scan(`by/${name}/`))
+    assert.ok(done.length >= 480 / 16, `${name} did ${done.length}`)
+    assert.ok((most.get(name) ?? 0) <= 4, `${name} was at ${most.get(name)} shards at once`)
+  }
+  assert.deepEqual(await w.storage.view((tx) => tx.scan('core/')), [], 'no lock is left')
+})
+
+test('a shard with much to do does not keep the others waiting', async () => {
+  const w = world()
+  const order: string[] = []
+  const jobs = runner(w, {
+    async endless(_tx, { id }) {
+      order.push(id)
+      w.clock += 400
+      return order.length < 100 ? { at: w.now } : undefined
+    },
+    async mark() {
+      order.push('small')
+      return undefined
+    },
+  })
+  // Five endless ones and one that is soon done, in shards of their own: more than are worked at at once.
+  const ids = new Map(Array.from({ length: 200 }, (_, i) => [dueKey('endless', `id${i}`, 0).slice(4, 6), `id${i}`]))
+  const [small, ...large] = [...ids.values()].slice(0, 6)
+  await add(w, 'endless', large as string[])
+  await add(w, 'mark', [small as string])
+  jobs.start(w.storage)
+  await jobs.runDue()
+  await jobs.stop()
+  assert.ok(order.indexOf('small') < 50, `it came after ${order.indexOf('small')} others`)
+})
+
+test('a dead holder is replaced within 15 seconds, also where the store fails now and then', async () => {
+  for (const pollMs of [1_000, 3_000]) {
+    const w = world()
+    await add(w, 'work', ['x'])
+    const never = new Promise<undefined>(() => {})
+    const options = { now: () => w.now, clock: () => w.clock, log: () => {}, pollMs: 3600_000 }
+    const dead = jobRunner({ ...options, handlers: new Map([['work', () => never]]) })
+    dead.start(w.storage)
+    void dead.runDue()
+    while ((await w.storage.view((tx) => tx.scan('core/job/'))).length === 0)
+      await new Promise((resolve) => setImmediate(resolve))
+    const other = jobRunner({ ...options, handlers: new Map([['work', mark]]) })
+    other.start(w.storage)
+    let took = 0
+    while ((await other.runDue()) === 0) {
+      w.clock += pollMs
+      took += pollMs
+      assert.ok(took < 15_000, `not after ${took} ms with a look every ${pollMs} ms`)
+    }
+    // The first look comes up to one look after the death.
+    assert.ok(took + pollMs < 15_000, `${took} ms`)
+    await other.stop()
+  }
+})

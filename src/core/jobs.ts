@@ -1,8 +1,11 @@
-// The job runner: works off due entries by handlers, in bounded batches, under fenced locks, from unseal to seal. It holds no lock
-// and writes nothing while nothing is due. It must never let an entry that fails stop the others.
+// The job runner: works off due entries by handlers, from unseal to seal, a few shards at a time, each under its own fenced lock, so
+// that nodes share the work. It holds no lock and writes nothing while nothing is due, and no entry that fails stops the others.
+import { hash, randomUUID } from 'node:crypto'
+import type { Counter, Timer } from '../lib/metrics.ts'
 import type { Storage, Writer } from '../storage/storage.ts'
-import { type DueEntry, dueKeys, duePrefix, dueShards, putDue, readDue } from './due.ts'
-import { type JobLock, type JobLocks, jobLocks } from './job-lock.ts'
+import { type DueEntry, dueKeys, duePrefix, dueShards } from './due.ts'
+import { type JobLocks, jobLocks } from './job-lock.ts'
+import { takeTurn } from './job-turn.ts'
 
 /** When an entry is to be called again, and with what. */
 export interface Again {
@@ -16,19 +19,29 @@ export interface Again {
  */
 export type DueHandler = (tx: Writer, entry: DueEntry) => Promise<Again | undefined>
 
+export type JobLog = (level: 'debug' | 'error', message: string, facts: Record<string, unknown>) => void
+/** What is counted of due work. */
+export interface JobMeter {
+  readonly done: Counter
+  readonly failed: Counter
+  /** Turns at a shard that found something. */
+  readonly turn: Timer
+}
+
 export interface JobOptions {
   readonly handlers: ReadonlyMap<string, DueHandler>
   /** Milliseconds since the epoch. */
   readonly now: () => number
   /** Milliseconds that only go forward; for the staleness of locks. */
   readonly clock?: () => number
-  readonly log: (level: 'debug' | 'error', message: string, facts: Record<string, unknown>) => void
+  readonly log: JobLog
   /** Milliseconds between looks at what is due. */
   readonly pollMs?: number
   /** Milliseconds after which a silent holder has lost its lock. */
   readonly lockTermMs?: number
   /** Entries per transaction. */
   readonly batch?: number
+  readonly meter?: JobMeter
 }
 
 export interface JobRunner {
@@ -36,153 +49,134 @@ export interface JobRunner {
   start(storage: Storage): void
   /** Ends; resolves when what is under way has come to rest: at seal, before the keys go. */
   stop(): Promise<void>
-  /** Looks now, in tests and after work was queued; gives how many entries were worked off. */
+  /** Works off all that is due and free, in tests and after work was queued; gives how many entries were. */
   runDue(): Promise<number>
 }
 
-interface Failure {
-  readonly entry: DueEntry
-  readonly error: unknown
+const pollMsDefault = 1_000
+/**
+ * A dead node's shard is with another after: the term, a poll before it (the first look) and one after it (the look that sees it
+ * stale), at worst both slowed down by a store that fails. That is 8 + 2 s, and never more than 8 + 6 s: below 15.
+ */
+const lockTermMsDefault = 8_000
+const pollMostMs = 3_000
+/** Shards that one node works at at once: more would take them from others, and the event loop from requests. */
+const shardsAtOnce = 4
+
+/** From one start to its stop. */
+interface Run {
+  readonly store: Storage
+  readonly locks: JobLocks
 }
-
-const retryFirstMs = 1_000
-const retryMostMs = 15 * 60_000
-const pollMostMs = 60_000
-/** Batches of one shard before the others get their turn. */
-const batchesPerTurn = 50
-
-/** Milliseconds until the next try of something that failed so often. */
-const retryDelay = (attempts: number): number => Math.min(retryMostMs, retryFirstMs * 2 ** Math.min(attempts, 20))
 
 /** Makes the runner. Nothing happens before `start`. */
 export function jobRunner(options: JobOptions): JobRunner {
-  const { handlers, now, log } = options
+  const { handlers, now, log, batch = 25 } = options
   const clock = options.clock ?? (() => performance.now())
-  const pollMs = options.pollMs ?? 1_000
-  const termMs = options.lockTermMs ?? 15_000
-  const batch = options.batch ?? 25
-  let storage: Storage | undefined
-  let locks: JobLocks | undefined
+  const pollMs = options.pollMs ?? pollMsDefault
+  const { meter } = options
+  const self = randomUUID()
+  /** What this node is doing, by shard. */
+  const turns = new Map<string, Promise<void>>()
+  /** When a shard had its last turn here: those that waited longest come first. */
+  const lastTurns = new Map<string, number>()
+  let current: Run | undefined
   let timer: NodeJS.Timeout | undefined
-  let running: Promise<number> | undefined
+  let turnCount = 0
+  let workedOff = 0
   let troubles = 0
-  /** Which start this is: a look that outlives its stop must not go on in the next one. */
-  let round = 0
 
-  const runEntry = async (tx: Writer, entry: DueEntry, failures: Failure[]): Promise<void> => {
-    const mark = tx.mark()
-    try {
-      const handler = handlers.get(entry.kind)
-      if (!handler) throw new Error(`no handler for due work of kind "${entry.kind}"`)
-      const again = await handler(tx, entry)
-      if (again) putDue(tx, { kind: entry.kind, id: entry.id, at: again.at, data: again.data })
-    } catch (error) {
-      tx.rollback(mark)
-      const { attempts } = entry
-      putDue(tx, { ...entry, at: now() + retryDelay(attempts), attempts: attempts + 1 })
-      failures.push({ entry, error })
-    }
-  }
+  // Every node has an order of its own, so that they begin at different ends.
+  const rank = (shard: string): string => hash('sha256', self + shard)
+  const inOrder = (a: string, b: string): number =>
+    (lastTurns.get(a) ?? 0) - (lastTurns.get(b) ?? 0) || (rank(a) < rank(b) ? -1 : 1)
+  const lockOf = (shard: string): string => `due-${shard.slice(0, -1)}`
 
-  /** One transaction over a few entries. False: the lock is lost, or another was faster. */
-  const runBatch = async (store: Storage, lock: JobLock, keys: readonly string[]): Promise<boolean> => {
-    let failures: Failure[] = []
-    const held = await store.update(async (tx) => {
-      failures = []
-      if (!(await lock.holds(tx))) return false
-      for (const found of await tx.getMany(keys)) {
-        if (!found) continue
-        tx.delete(found.key)
-        const entry = readDue(found)
-        if (entry) await runEntry(tx, entry, failures)
-        else log('error', 'due work with a key that cannot be read was dropped', { key: found.key })
-      }
-      return true
+  /** Shards with due work that nobody is at, in the order of this node. */
+  const look = ({ store, locks }: Run): Promise<string[]> =>
+    store.view(async (tx) => {
+      const held = await locks.held(tx)
+      const free: string[] = []
+      for (const shard of await dueShards(tx))
+        if (!held.has(lockOf(shard)) && (await dueKeys(tx, shard, now(), 1)).length > 0) free.push(shard)
+      return free.sort(inOrder)
     })
-    for (const { entry, error } of held ? failures : [])
-      log('error', 'due work failed and will be tried again', {
-        kind: entry.kind,
-        attempts: entry.attempts + 1,
-        error: String(error),
-      })
-    return held
-  }
 
-  const runShard = async (store: Storage, held: JobLocks, shard: string): Promise<number> => {
-    const due = () => store.view((tx) => dueKeys(tx, shard, now(), batch))
-    let keys = await due()
-    if (keys.length === 0) return 0
-    const lock = await held.acquire(`due-${shard.slice(0, -1)}`)
-    if (!lock) return 0
-    let done = 0
+  const turnAt = async (run: Run, shard: string): Promise<void> => {
+    const lock = await run.locks.acquire(lockOf(shard))
+    if (!lock) return
+    const goesOn = () => current === run
     try {
-      for (let turn = 0; turn < batchesPerTurn && keys.length > 0 && storage === store; turn++) {
-        if (!(await runBatch(store, lock, keys))) break
-        done += keys.length
-        keys = await due()
-      }
+      const began = performance.now()
+      const done = await takeTurn(run.store, shard, lock, { handlers, now, clock, log, batch, goesOn, meter })
+      workedOff += done
+      if (done > 0) meter?.turn.since(began)
     } finally {
       await lock.release()
     }
-    return done
   }
 
-  const runAll = async (store: Storage, held: JobLocks): Promise<number> => {
-    let done = 0
-    for (const shard of await store.view(dueShards)) {
-      if (storage !== store) break
-      done += await runShard(store, held, shard)
-    }
-    return done
+  const trouble = (run: Run, error: unknown): void => {
+    troubles++
+    if (current === run) log('error', 'working off what is due failed', { under: duePrefix, error: String(error) })
   }
 
-  const runDue = async (): Promise<number> => {
-    while (running) await running.catch(() => 0)
-    const store = storage
-    if (!store || !locks) return 0
-    running = runAll(store, locks)
-    try {
-      return await running
-    } finally {
-      running = undefined
+  /** Begins turns at what is due, as many as may be; a turn that ends makes room for the next. Looks in any case, for the locks. */
+  const fill = async (run: Run): Promise<void> => {
+    for (const shard of await look(run)) {
+      if (turns.size >= shardsAtOnce || current !== run) return
+      if (!turns.has(shard)) begin(run, shard)
     }
   }
 
-  const tick = async (): Promise<void> => {
-    const mine = round
-    let more = false
+  const begin = (run: Run, shard: string): void => {
+    lastTurns.set(shard, ++turnCount)
+    const turn = turnAt(run, shard).finally(() => turns.delete(shard))
+    turns.set(shard, turn)
+    turn
+      .then(() => {
+        troubles = 0
+        return current === run ? fill(run) : undefined
+      })
+      .catch((error: unknown) => trouble(run, error))
+  }
+
+  const tick = async (run: Run): Promise<void> => {
     try {
-      more = (await runDue()) > 0
-      troubles = 0
+      await fill(run)
+      if (turns.size === 0) troubles = 0
     } catch (error) {
-      troubles++
-      if (mine === round && storage)
-        log('error', 'looking for due work failed', { under: duePrefix, error: String(error) })
+      trouble(run, error)
     }
-    if (mine === round && storage) schedule(more ? 0 : Math.min(pollMostMs, pollMs * 2 ** Math.min(troubles, 10)))
+    if (current === run) schedule(run)
   }
 
-  const schedule = (delayMs: number): void => {
-    timer = setTimeout(() => void tick(), delayMs)
+  const schedule = (run: Run): void => {
+    const slow = Math.min(pollMostMs, pollMs * 2 ** Math.min(troubles, 10))
+    timer = setTimeout(() => void tick(run), Math.max(pollMs, slow))
     timer.unref()
   }
 
   return {
     start(store) {
-      if (storage) throw new Error('the jobs run already')
-      storage = store
-      locks = jobLocks(store, { clock, termMs })
+      if (current) throw new Error('the jobs run already')
+      current = { store, locks: jobLocks(store, { clock, termMs: options.lockTermMs ?? lockTermMsDefault }) }
       troubles = 0
-      round++
-      schedule(pollMs)
+      schedule(current)
     },
     async stop() {
-      storage = undefined
-      locks = undefined
-      round++
+      current = undefined
       clearTimeout(timer)
-      await running?.catch(() => 0)
+      await Promise.allSettled(turns.values())
     },
-    runDue,
+    async runDue() {
+      const before = workedOff
+      for (let run = current; run && current === run; ) {
+        await fill(run)
+        if (turns.size === 0) break
+        await Promise.all(turns.values())
+      }
+      return workedOff - before
+    },
   }
 }

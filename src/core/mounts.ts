@@ -6,9 +6,10 @@ import { type Engine, mountPrefix } from '../sdk/engine.ts'
 import { ApiError, invalid } from '../sdk/errors.ts'
 import { collection } from '../storage/collection.ts'
 import { ScopedTransaction } from '../storage/scoped.ts'
-import type { Reader, Writer } from '../storage/storage.ts'
+import type { Reader, Soon, Writer } from '../storage/storage.ts'
 import type { CleanupQueue } from './cleanup.ts'
 import { moveEpoch } from './epoch.ts'
+import { mountDue } from './mount-due.ts'
 import { mountRecords, type Tables } from './tables.ts'
 import type { Mount, MountConfig, MountRecord, Namespace, Topology } from './topology.ts'
 
@@ -47,7 +48,7 @@ export interface Mounts {
   disable(context: WriteContext, namespace: Namespace, kind: 'secret' | 'auth', path: string): Promise<void>
   /** Writes the mounts that every namespace has. */
   putBuiltin(tx: Writer, namespaceUuid: string, now: number): void
-  topology(tx: Reader): Promise<Topology>
+  topology(tx: Reader): Soon<Topology>
 }
 
 export interface MountChange {
@@ -150,7 +151,8 @@ export function mountTable(ports: {
       states: new Map(),
       ...tables.lifetimes(record),
     }
-    return { ...context, mount: facts, tx: new ScopedTransaction(context.tx, mountPrefix(facts)) }
+    const tx = new ScopedTransaction(context.tx, mountPrefix(facts))
+    return { ...context, mount: facts, tx, due: mountDue(context.tx, facts) }
   }
 
   return {

@@ -12,6 +12,7 @@ import { type Envelope, envelopeOf, errorResponse, isEmpty, printEnvelope, respo
 import type { ClientRequest, ClientResponse } from './exchange.ts'
 import { type FailurePorts, failureResponse } from './failure.ts'
 import type { Grants } from './grants.ts'
+import { countFailure, countRequest, type RequestInstruments } from './meter.ts'
 import { type Progress, progressOf, requestFacts } from './progress.ts'
 import { allowedHeaders, visibleKeys } from './shown.ts'
 import type { FoundToken } from './tokens/record.ts'
@@ -24,8 +25,11 @@ export interface PipelinePorts extends AdmissionPorts, FailurePorts {
   readonly traffic: Traffic
   readonly grants: Grants
   readonly now: () => number
+  readonly meter: RequestInstruments
   endToken(tx: Writer, found: FoundToken, now: number): Promise<void>
   help(progress: Progress): Reply
+  /** What `X-Vault-Index` says of a commit. */
+  indexOf(revision: number): string
   /** The operation, if the request is for one that runs without keys. */
   lifecycle(request: ClientRequest): Found | undefined
 }
@@ -47,7 +51,7 @@ export function requestPipeline(ports: PipelinePorts): Pipeline {
 
   /** Writes the entry of the request, once. The handler need not wait for it, but nothing is committed or done outside before it is taken. */
   const auditRequest = (p: Progress): Promise<void> => {
-    p.requestAudited ??= ports.audit.record([auditQuestion(p, '')])
+    p.requestAudited ??= ports.meter.logRequest.time(ports.audit.record([auditQuestion(p, '')]))
     // Whoever needs it waits for it; a handler that fails first must not leave a rejection behind.
     p.requestAudited.catch(() => undefined)
     return p.requestAudited
@@ -76,7 +80,7 @@ export function requestPipeline(ports: PipelinePorts): Pipeline {
     ) {
       if (reply.raw || reply.stream) throw invalid('this answer cannot be wrapped')
       const wrapInfo = await ports.grants.wrap(tx, p, printEnvelope(envelope), wrapTtl, reply.auth?.accessor)
-      reply = { data: null, wrapInfo }
+      reply = { data: null, wrapInfo, ...(reply.finish && { finish: reply.finish }) }
       envelope = { ...envelopeOf(p.request.id, reply, []), wrapInfo }
     }
     return { reply, envelope, error: undefined }
@@ -98,6 +102,7 @@ export function requestPipeline(ports: PipelinePorts): Pipeline {
         const reads = (operation.kind === 'read' || operation.kind === 'compute') && !p.spent
         const audited = !reads || p.request.wrapTtlSeconds > 0 ? auditRequest(p) : undefined
         const context = contextOf(p, tx)
+        p.handlingAt = performance.now()
         if (operation.stages) return await stage(p, operation.stages.prepare(p.input as never, context))
         outcome = await settle(p, tx, await operation.run?.(p.input as never, context))
         await audited
@@ -130,7 +135,7 @@ export function requestPipeline(ports: PipelinePorts): Pipeline {
         if (!mount) throw missing(`no handler for route "${p.path}". route entry not found.`)
         p.mount = mount
         return await settle(p, tx, await stages.commit(done, p.input as never, contextOf(p, tx)))
-      })
+      }, p.committed)
     } catch (error) {
       if (!(error instanceof ApiError)) throw error
       return failed(error)
@@ -140,22 +145,26 @@ export function requestPipeline(ports: PipelinePorts): Pipeline {
   const answer = async (p: Progress): Promise<ClientResponse> => {
     const outcome = await ports.traffic.pass(() => outcomeOf(p))
     await outcome.reply?.finish?.()
-    return outcome.error ? errorResponse(outcome.error) : responseOf(p.request.verb, outcome.reply, outcome.envelope)
+    const response = outcome.error
+      ? errorResponse(outcome.error)
+      : responseOf(p.request.verb, outcome.reply, outcome.envelope)
+    return p.revision === 0 ? response : { ...response, index: ports.indexOf(p.revision) }
   }
 
   const outcomeOf = async (p: Progress): Promise<Outcome> => {
-    let outcome = await ports.storage.update((tx) => attempt(p, tx))
+    let outcome = await ports.storage.update((tx) => attempt(p, tx), p.committed)
     if (p.prepared && !outcome.error) {
       outcome = await actAndCommit(p)
       if (p.lastUse && p.spent) {
         const spent = p.spent
-        await ports.storage.update((tx) => ports.endToken(tx, spent, p.now))
+        await ports.storage.update((tx) => ports.endToken(tx, spent, p.now), p.committed)
       }
     }
     const text = outcome.error?.errors.join('; ') ?? ''
     const entries = [auditAnswer(p, outcome.reply, outcome.envelope, text)]
     // A pure read and a refusal have had no effect yet: both entries travel together.
     if (!p.requestAudited) entries.unshift(auditQuestion(p, text))
+    p.handledAt = performance.now()
     await ports.audit.record(entries)
     return outcome
   }
@@ -171,11 +180,16 @@ export function requestPipeline(ports: PipelinePorts): Pipeline {
 
   return async (request) => {
     const p = progressOf(request, ports.now())
+    const began = performance.now()
+    let response: ClientResponse
     try {
       const outside = ports.lifecycle(request)
-      return outside ? await answerOutside(p, outside) : await answer(p)
+      response = outside ? await answerOutside(p, outside) : await answer(p)
     } catch (error) {
-      return failureResponse(error, request, ports)
+      countFailure(ports.meter, p, error)
+      response = failureResponse(error, request, ports)
     }
+    countRequest(ports.meter, p, began, response.status)
+    return response
   }
 }

@@ -1,5 +1,6 @@
 // The store of ACL policies: records by namespace and name, parsed once per version, compiled into ACLs that sessions share.
 import { LruMap } from '../lib/lru.ts'
+import { Timer } from '../lib/metrics.ts'
 import { collection, decodeRecord } from '../storage/collection.ts'
 import type { Reader, Writer } from '../storage/storage.ts'
 import { moveEpoch } from './epoch.ts'
@@ -64,8 +65,17 @@ export interface Policies {
   clear(): void
 }
 
+/** What the policy store times. */
+export interface PolicyMeter {
+  readonly get: Timer
+  readonly set: Timer
+  readonly delete: Timer
+}
+
+const unreadMeter = (): PolicyMeter => ({ get: new Timer(), set: new Timer(), delete: new Timer() })
+
 /** Makes the store's cache; it holds nothing that a version does not prove. */
-export function policyStore(): Policies {
+export function policyStore(meter: PolicyMeter = unreadMeter()): Policies {
   const loaded = new LruMap<string, Loaded>(cachedPolicies)
   const acls = new LruMap<string, Acl>(cachedAcls)
 
@@ -94,17 +104,17 @@ export function policyStore(): Policies {
   }
 
   return {
-    get: (tx, namespaceUuid, name) => policyRecords(namespaceUuid).get(tx, name),
+    get: (tx, namespaceUuid, name) => meter.get.time(policyRecords(namespaceUuid).get(tx, name)),
     async exists(tx, namespaceUuid, name) {
       return name === 'root' || name === wrappingPolicyName || (await policyRecords(namespaceUuid).has(tx, name))
     },
     async put(tx, namespaceUuid, record) {
       policyRecords(namespaceUuid).put(tx, record.name, record)
-      await moveEpoch(tx, 'policies')
+      await meter.set.time(moveEpoch(tx, 'policies'))
     },
     async delete(tx, namespaceUuid, name) {
       policyRecords(namespaceUuid).delete(tx, name)
-      await moveEpoch(tx, 'policies')
+      await meter.delete.time(moveEpoch(tx, 'policies'))
     },
     async acl(tx, sets, identity, identityTag) {
       if (sets.some((set) => set.namespaceUuid === 'root' && set.names.includes('root'))) return rootAcl

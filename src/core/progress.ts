@@ -39,6 +39,15 @@ export class Progress {
   /** The request as both audit entries tell it. */
   audited: AuditRequest | undefined
   prepared: { readonly value: unknown } | undefined
+  /** The store's revision after the last commit of this request; 0: it has written nothing. */
+  revision = 0
+  /** Takes note of a commit. */
+  readonly committed = (revision: number): void => {
+    this.revision = revision
+  }
+  /** Readings of the clock when the handler began, and when it and its commit were done; 0: it did not come to that. */
+  handlingAt = 0
+  handledAt = 0
 
   constructor(request: ClientRequest, now: number) {
     this.request = request
@@ -63,6 +72,7 @@ export class Progress {
     this.verdict = undefined
     this.prepared = undefined
     this.audited = undefined
+    this.handlingAt = 0
   }
 }
 
@@ -106,6 +116,7 @@ export const requestFacts = (p: Progress): RequestFacts => ({
   remoteAddress: p.request.remoteAddress,
   wrapTtlSeconds: p.request.wrapTtlSeconds,
   headers: passedHeaders(p),
+  accept: p.request.headers['accept'] as string | undefined,
   peerChain: p.request.peerCertificate?.chain ?? [],
   listener: p.request.listener,
 })

@@ -3,7 +3,7 @@
 import type { AuditAuth } from '../audit/event.ts'
 import { LruMap } from '../lib/lru.ts'
 import type { Caller } from '../sdk/context.ts'
-import type { Reader } from '../storage/storage.ts'
+import type { Reader, Soon } from '../storage/storage.ts'
 import type { EntityRecord } from './identity/entities.ts'
 import type { Policies, PolicyNames } from './policies.ts'
 import type { Acl, TemplateIdentity } from './policy/acl.ts'
@@ -43,7 +43,7 @@ export interface SessionPorts {
 
 export interface Sessions {
   /** The session of a token, or undefined when it is none (unknown, expired, its mount, namespace or entity gone). */
-  of(tx: Reader, topology: Topology, token: string, now: number): Promise<Session | undefined>
+  of(tx: Reader, topology: Topology, token: string, now: number): Soon<Session | undefined>
   /** The session of a token that was found otherwise (by accessor); not kept. */
   ofFound(tx: Reader, topology: Topology, found: FoundToken): Promise<Session | undefined>
   clear(): void
@@ -125,25 +125,25 @@ export function sessionCache(ports: SessionPorts): Sessions {
     }
   }
 
+  const build = async (tx: Reader, topology: Topology, token: string, now: number): Promise<Session | undefined> => {
+    const found = await ports.findToken(tx, token, topology, now)
+    const built = found && (await ofFound(tx, topology, found))
+    // A use-limited token changes with every use; a session that cannot be used again is not kept.
+    if (built && built.record.numUses === 0) {
+      await tx.verify()
+      cache.set(token, built)
+    }
+    return built
+  }
+
   return {
     ofFound,
-    async of(tx, topology, token, now) {
-      if (tx.attempt === 0) {
-        const known = cache.get(token)
-        if (known && known.policyEpoch === topology.policyEpoch) {
-          if (!isAlive(known.found, topology, now)) return undefined
-          for (const fact of known.facts) tx.expect(fact.key, fact.version)
-          return known
-        }
-      }
-      const found = await ports.findToken(tx, token, topology, now)
-      const built = found && (await ofFound(tx, topology, found))
-      // A use-limited token changes with every use; a session that cannot be used again is not kept.
-      if (built && built.record.numUses === 0) {
-        await tx.verify()
-        cache.set(token, built)
-      }
-      return built
+    of(tx, topology, token, now) {
+      const known = tx.attempt === 0 ? cache.get(token) : undefined
+      if (known?.policyEpoch !== topology.policyEpoch) return build(tx, topology, token, now)
+      if (!isAlive(known.found, topology, now)) return undefined
+      for (const fact of known.facts) tx.expect(fact.key, fact.version)
+      return known
     },
     clear: () => cache.clear(),
   }

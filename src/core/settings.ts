@@ -13,8 +13,9 @@ export const auditDevices = collection<DeviceConfig>('core/audit/device/')
 export const auditedHeaders = collection<{ readonly hmac: boolean }>('core/audit/header/')
 /** Private key (PKCS 8, DER) that audit checkpoints are signed with. */
 export const auditKeyPath = 'core/audit/key'
+export const auditAnchorPrefix = 'core/audit/anchor/'
 /** Last signed positions of the chains of a device, by chain id; `device` is its accessor. */
-export const auditAnchors = (device: string) => collection<Anchor>(`core/audit/anchor/${device}/`)
+export const auditAnchors = (device: string) => collection<Anchor>(`${auditAnchorPrefix}${device}/`)
 const corsKey = 'core/cors'
 
 export const corsOff: CorsConfig = { enabled: false, allowedOrigins: [], allowedHeaders: [], allowCredentials: false }

@@ -2,8 +2,9 @@
 // A cached topology is used only with its epoch expected in the caller's transaction.
 import type { Engine } from '../sdk/engine.ts'
 import { collection } from '../storage/collection.ts'
-import type { Reader } from '../storage/storage.ts'
+import type { Reader, Soon } from '../storage/storage.ts'
 import { epochKey, epochOf } from './epoch.ts'
+import type { RouteMeter } from './meter.ts'
 import { loadSettings } from './settings.ts'
 import {
   type Mount,
@@ -39,11 +40,13 @@ export interface TablesOptions {
   readonly storageFormat: () => Promise<number>
   /** Whether a namespace with a seal of its own is sealed now: nothing of it can be read then. */
   readonly namespaceSealed: (uuid: string) => boolean
+  /** Gives what the requests of a mount, named by its full path, are timed with. */
+  readonly routes: (path: string) => RouteMeter
 }
 
 export interface Tables {
   /** The topology as this transaction may see it. */
-  current(tx: Reader): Promise<Topology>
+  current(tx: Reader): Soon<Topology>
   /** The newest topology this process has seen; undefined before the first. */
   readonly latest: Topology | undefined
   /** Forgets everything: at seal. */
@@ -58,6 +61,8 @@ const pathOf = (record: MountRecord): string => (record.kind === 'auth' ? `auth/
 export function coreTables(options: TablesOptions): Tables {
   let topology: Topology | undefined
   let mountsCounter = -1
+  let clears = 0
+  let publishing: Promise<void> = Promise.resolve()
   let statesByMount = new Map<string, Map<symbol, unknown>>()
 
   const lifetimes = ({ config }: MountRecord) => {
@@ -75,6 +80,7 @@ export function coreTables(options: TablesOptions): Tables {
       engine: found,
       variant: found.variant(record.options),
       namespace,
+      routes: options.routes(namespace.record.path + point),
       facts: {
         uuid: record.uuid,
         path: point,
@@ -142,38 +148,55 @@ export function coreTables(options: TablesOptions): Tables {
     }
   }
 
+  /** Reads the epoch, and the tables when they are others than those known. */
+  const read = async (tx: Reader): Promise<Topology> => {
+    const since = clears
+    const entry = await tx.get(epochKey)
+    const version = entry?.version ?? 0
+    if (topology?.epoch === version) return topology
+    const epoch = epochOf(entry)
+    const next =
+      topology && epoch.mounts === mountsCounter
+        ? { ...topology, epoch: version, policyEpoch: epoch.policies }
+        : await load(tx, version, epoch.policies)
+    // Only what one state of the store shows may be kept for others.
+    await tx.verify()
+    await publish(next, epoch.mounts, since)
+    return next
+  }
+
+  /**
+   * Lets everybody use a topology, once what hangs on it has followed: keys that are to go, audit devices that are to come. One at a time,
+   * never an older one, and none that was read before `clear`.
+   */
+  const publish = (next: Topology, counter: number, since: number): Promise<void> => {
+    const done = publishing.then(async () => {
+      const isNews = () => since === clears && (!topology || next.epoch > topology.epoch)
+      if (!isNews()) return
+      if (counter !== mountsCounter) await options.loaded(next)
+      if (!isNews()) return
+      topology = next
+      mountsCounter = counter
+    })
+    publishing = done.catch(() => undefined)
+    return done
+  }
+
   return {
     lifetimes,
     get latest() {
       return topology
     },
     clear() {
+      clears++
       topology = undefined
       mountsCounter = -1
       statesByMount = new Map()
     },
-    async current(tx) {
-      if (topology && tx.attempt === 0) {
-        tx.expect(epochKey, topology.epoch)
-        return topology
-      }
-      const entry = await tx.get(epochKey)
-      const version = entry?.version ?? 0
-      if (topology?.epoch === version) return topology
-      const epoch = epochOf(entry)
-      const next =
-        topology && epoch.mounts === mountsCounter
-          ? { ...topology, epoch: version, policyEpoch: epoch.policies }
-          : await load(tx, version, epoch.policies)
-      // Only what one state of the store shows may be kept for others.
-      await tx.verify()
-      if (!topology || version > topology.epoch) {
-        const changed = epoch.mounts !== mountsCounter
-        topology = next
-        mountsCounter = epoch.mounts
-        if (changed) await options.loaded(next)
-      }
-      return next
+    current(tx) {
+      if (!topology || tx.attempt > 0) return read(tx)
+      tx.expect(epochKey, topology.epoch)
+      return topology
     },
   }
 }

@@ -2,6 +2,7 @@
 import type { AuditMount } from '../audit/event.ts'
 import type { MountFacts, NamespaceFacts } from '../sdk/context.ts'
 import type { Engine, Variant } from '../sdk/engine.ts'
+import type { RouteMeter } from './meter.ts'
 import type { Settings } from './settings.ts'
 
 /** Tune settings of a mount as its record keeps them; absent = never set. Seconds; 0 = the system's. */
@@ -43,6 +44,7 @@ export interface Mount {
   readonly variant: Variant
   readonly facts: MountFacts
   readonly audit: AuditMount
+  readonly routes: RouteMeter
   readonly namespace: Namespace
 }
 
@@ -118,7 +120,10 @@ export const parentPath = (path: string): string | undefined =>
   path === '' ? undefined : path.slice(0, path.lastIndexOf('/', path.length - 2) + 1)
 
 /** The namespace whose own keys a namespace is under: itself, or the nearest above that has a seal of its own; undefined: the store's. */
-export function sealAbove(topology: Pick<Topology, 'namespaces'>, path: string): NamespaceRecord | undefined {
+export function sealAbove(
+  topology: { readonly namespaces: ReadonlyMap<string, Pick<Namespace, 'record'>> },
+  path: string,
+): NamespaceRecord | undefined {
   for (let at: string | undefined = path; at !== undefined; at = parentPath(at)) {
     const record = topology.namespaces.get(at)?.record
     if (record?.ownSeal) return record

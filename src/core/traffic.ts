@@ -1,6 +1,8 @@
 // Requests under way. Sealing stops admission and lets those that run finish for a moment.
 
 export interface Traffic {
+  /** Requests under way. */
+  readonly running: number
   /** Runs a request unless the gate is closed; throws what `refusal` makes then. */
   pass<T>(run: () => Promise<T>): Promise<T>
   /** Lets requests in: after unseal. */
@@ -15,6 +17,9 @@ export function trafficGate(refusal: () => Error): Traffic {
   let admits = false
   let empty: PromiseWithResolvers<void> | undefined
   return {
+    get running() {
+      return running
+    },
     async pass(run) {
       if (!admits) throw refusal()
       running++

@@ -15,6 +15,13 @@ export interface PasswordHasher {
 }
 
 export interface PasswordPool extends PasswordHasher {
+  /** Bounds the threads from now on: where several processes share a machine, each takes less of it. */
+  limitThreads(most: number): void
+  /** Passwords that wait for a thread. */
+  readonly waiting: number
+  /** Passwords hashed, and those refused since too many waited, since the pool was made. */
+  readonly done: number
+  readonly refused: number
   /** Stops the threads; jobs under way and waiting reject with `PasswordPoolClosed`. */
   close(): Promise<void>
 }
@@ -40,10 +47,13 @@ interface Thread {
 
 /** Makes a pool. Threads start with the first job and keep no process alive while idle. `queueMax` counts waiting jobs. */
 export function passwordPool(options: { readonly threads?: number; readonly queueMax?: number } = {}): PasswordPool {
-  const { threads = availableParallelism() > 2 ? 2 : 1, queueMax = 64 } = options
+  const { queueMax = 64 } = options
+  let { threads = availableParallelism() > 2 ? 2 : 1 } = options
   const pool: Thread[] = []
   const waiting: Pending[] = []
   let closed = false
+  let done = 0
+  let refused = 0
 
   const settle = (thread: Thread, finish: (job: Pending) => void): void => {
     const { job } = thread
@@ -66,6 +76,7 @@ export function passwordPool(options: { readonly threads?: number; readonly queu
     const worker = new Worker(new URL('./password-worker.ts', import.meta.url), { env: {}, execArgv: [], stdin: false })
     const thread: Thread = { worker, job: undefined }
     worker.on('message', (outcome: PasswordOutcome) => {
+      done++
       settle(thread, (job) => {
         if ('result' in outcome) job.resolve(outcome.result)
         else job.reject(new Error(`password hashing failed: ${outcome.error}`))
@@ -92,7 +103,10 @@ export function passwordPool(options: { readonly threads?: number; readonly queu
     new Promise((resolve, reject) => {
       if (closed) return reject(new PasswordPoolClosed('closed'))
       const idle = pool.find((thread) => !thread.job) ?? (pool.length < threads ? start() : undefined)
-      if (!idle && waiting.length >= queueMax) return reject(new PasswordQueueFull('too many passwords are waiting'))
+      if (!idle && waiting.length >= queueMax) {
+        refused++
+        return reject(new PasswordQueueFull('too many passwords are waiting'))
+      }
       const text = Buffer.from(password, 'utf8')
       // A buffer of its own: small ones share a slab, which must not be moved away.
       const job: Pending = { password: new Uint8Array(text), stored, resolve, reject }
@@ -102,6 +116,18 @@ export function passwordPool(options: { readonly threads?: number; readonly queu
     })
 
   return {
+    limitThreads(most) {
+      threads = Math.min(threads, most)
+    },
+    get waiting() {
+      return waiting.length
+    },
+    get done() {
+      return done
+    },
+    get refused() {
+      return refused
+    },
     hash: async (password) => (await submit(password, undefined)) as string,
     verify: async (password, stored) => (await submit(password, stored)) as boolean,
     async close() {

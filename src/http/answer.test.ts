@@ -36,6 +36,11 @@ test('an answer carries what it needs and nothing about the server', async (t) =
   )
   http.handler.reply = () => ({ status: 200, body: '{"a":"é€"}' })
   assert.equal((await ask(http, 'GET', '/v1/a')).body, '{"a":"é€"}')
+  http.handler.reply = () => ({ status: 204, body: undefined, index: 'djE6' })
+  assert.equal((await ask(http, 'POST', '/v1/a')).headers['x-vault-index'], 'djE6')
+  http.handler.reply = () => ({ status: 200, body: '{}', index: 'djE6', headers: { ETag: '"a"' } })
+  const indexed = await ask(http, 'POST', '/v1/a')
+  assert.deepEqual([indexed.headers['x-vault-index'], indexed.headers['etag']], ['djE6', '"a"'])
   http.handler.reply = () => ({ status: 429, body: undefined })
   assert.equal((await ask(http, 'GET', '/v1/a')).headers['content-length'], '0')
 })
@@ -97,7 +102,7 @@ test('CORS: disallowed origins 403, preflights answered here, allowed origins ec
   const preflight = await ask(http, 'OPTIONS', '/v1/a', { ...origin, 'Access-Control-Request-Method': 'LIST' })
   assert.equal(preflight.status, 200)
   assert.equal(preflight.headers['access-control-allow-origin'], 'https://ui.example')
-  assert.match(preflight.headers['access-control-allow-headers'] ?? '', /X-Vault-Token.*X-Custom/)
+  assert.match(preflight.headers['access-control-allow-headers'] ?? '', /X-Vault-Token.*X-Vault-Index.*X-Custom/)
   assert.match(preflight.headers['access-control-allow-methods'] ?? '', /LIST/)
   assert.deepEqual(
     [preflight.headers['access-control-max-age'], preflight.headers['access-control-allow-credentials']],
@@ -118,6 +123,7 @@ test('CORS: disallowed origins 403, preflights answered here, allowed origins ec
     [allowed.status, allowed.headers['access-control-allow-origin'], allowed.headers['vary']],
     [200, 'https://ui.example', 'Origin'],
   )
+  assert.equal(allowed.headers['access-control-expose-headers'], 'X-Vault-Index')
   // Errors too, or a page could not read them.
   assert.equal(
     (await ask(http, 'GET', '/v1/a/../b', origin)).headers['access-control-allow-origin'],

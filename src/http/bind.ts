@@ -24,26 +24,40 @@ function hostAndPort(address: string): { host: string | undefined; port: number 
   return { host: match[1] ?? (match[2] || undefined), port }
 }
 
-function listen(server: Server, where: { path: string } | { host: string | undefined; port: number }): Promise<void> {
+// Where the system shares a port among sockets each process has one of its own, and the system spreads connections over them. Elsewhere,
+// and for the files of unix sockets, processes of a cluster are given the same socket by node:cluster.
+const ownSockets = process.platform === 'linux'
+
+function listen(
+  server: Server,
+  where: { path: string } | { host: string | undefined; port: number; reusePort?: true },
+): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject)
-    const options = 'path' in where ? where : { port: where.port, ...(where.host ? { host: where.host } : {}) }
-    server.listen(options, () => {
+    server.listen(where, () => {
       server.off('error', reject)
       resolve()
     })
   })
 }
 
-/** Binds a server as its configuration says; rejects with an Error that names the address, and the server is closed then. */
-export async function bind(server: Server, config: ListenerConfig, tls: boolean): Promise<BoundAddress> {
+/**
+ * Binds a server as its configuration says; rejects with an Error that names the address, and the server is closed then. `shared`: several
+ * processes accept there, and one before them has seen that nobody else does.
+ */
+export async function bind(
+  server: Server,
+  config: ListenerConfig,
+  tls: boolean,
+  shared = false,
+): Promise<BoundAddress> {
   const address = config.address || '127.0.0.1:8200'
   try {
     if (config.type === 'unix') {
-      await bindSocketFile(server, address, config)
+      await bindSocketFile(server, address, config, shared)
       return { type: 'unix', address, port: undefined, tls, url: `unix://${address}` }
     }
-    await listen(server, hostAndPort(address))
+    await listen(server, { ...hostAndPort(address), ...(shared && ownSockets ? { reusePort: true } : {}) })
   } catch (error) {
     server.close()
     const { code } = error as NodeJS.ErrnoException
@@ -54,8 +68,8 @@ export async function bind(server: Server, config: ListenerConfig, tls: boolean)
   return { type: 'tcp', address: text, port, tls, url: `http${tls ? 's' : ''}://${text}` }
 }
 
-async function bindSocketFile(server: Server, path: string, config: ListenerConfig): Promise<void> {
-  await removeStale(path)
+async function bindSocketFile(server: Server, path: string, config: ListenerConfig, shared: boolean): Promise<void> {
+  if (!shared) await removeStale(path)
   // Nobody but us may connect before owner and mode are as the configuration wants them.
   const mask = config.socketMode ? process.umask(0o177) : undefined
   const listening = listen(server, { path })

@@ -18,6 +18,9 @@ export const corsStandardHeaders: readonly string[] = [
   'X-Requested-With',
   'X-Vault-AWS-IAM-Server-ID',
   'X-Vault-Policy-Override',
+  'X-Vault-Index',
+  'X-Vault-Inconsistent',
+  'X-Vault-Forward',
 ]
 
 /** Headers for the answer to an allowed origin, or the whole answer of a preflight. */
@@ -41,7 +44,10 @@ export function judgeOrigin(
   if (!any && !allowedOrigins.includes(origin)) throw denied('origin not allowed')
   const headers: Record<string, string> = { 'Access-Control-Allow-Origin': origin, Vary: 'Origin' }
   if (config.allowCredentials) headers['Access-Control-Allow-Credentials'] = 'true'
-  if (method !== 'OPTIONS') return { headers, response: undefined }
+  if (method !== 'OPTIONS') {
+    headers['Access-Control-Expose-Headers'] = 'X-Vault-Index'
+    return { headers, response: undefined }
+  }
   if (requested === undefined || !methods.includes(requested)) throw unsupported('method not allowed')
   headers['Access-Control-Allow-Methods'] = methods.join(',')
   headers['Access-Control-Allow-Headers'] = [...new Set([...corsStandardHeaders, ...config.allowedHeaders])].join(',')

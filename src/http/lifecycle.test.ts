@@ -48,6 +48,7 @@ test('several listeners serve together, each with its facts', async () => {
     tls: false,
     disableUnauthedRekey: true,
     disableUnauthedGenerateRoot: false,
+    openMetrics: false,
     remoteAddress: '127.0.0.1',
   })
   assert.equal((await stat(path)).mode & 0o777, 0o640)

@@ -69,6 +69,18 @@ export interface ListenerConfig {
     | undefined
   readonly disableUnauthedRekey?: boolean | undefined
   readonly disableUnauthedGenerateRoot?: boolean | undefined
+  readonly telemetry?:
+    | {
+        /** Gives metrics without a token. */
+        readonly unauthenticatedMetricsAccess?: boolean | undefined
+        /** Serves nothing but metrics. */
+        readonly metricsOnly?: boolean | undefined
+        /** Serves everything but metrics. */
+        readonly disallowMetrics?: boolean | undefined
+        /** With `metricsOnly`: a path for metrics besides `/v1/sys/metrics`. */
+        readonly metricsPath?: string | undefined
+      }
+    | undefined
   /** Octal, as `0660`. */
   readonly socketMode?: string | undefined
   /** Name or number. */

@@ -15,6 +15,7 @@ import { Flights } from './flights.ts'
 import { forwardingOf } from './forwarded.ts'
 import { headersMax, type ListenerConfig, type ListenerLimits, limitsOf } from './limits.ts'
 import { verbShim } from './list-method.ts'
+import { metricsGate } from './metrics-gate.ts'
 import { type ProxySource, takeProxyHeader } from './proxy-protocol.ts'
 import { type HttpSink, type Outside, type Site, serve } from './server.ts'
 import { secureContextOf, tlsServerOptions } from './tls.ts'
@@ -26,6 +27,8 @@ export interface HttpOptions {
   readonly log: HttpSink
   /** Answers what is not below `/v1/`; without it (or when it gives undefined) that is 404. */
   readonly outside?: Outside | undefined
+  /** Several processes accept on these listeners. */
+  readonly shared?: boolean | undefined
 }
 
 /** Running listeners. */
@@ -100,11 +103,13 @@ async function startListener(config: ListenerConfig, handler: Handler, options: 
       tls,
       disableUnauthedRekey: config.disableUnauthedRekey === true,
       disableUnauthedGenerateRoot: config.disableUnauthedGenerateRoot === true,
+      openMetrics: config.telemetry?.unauthenticatedMetricsAccess === true,
     },
     shim: verbShim(server, limits.headerBytesMax),
     flights: new Flights(limits.requestMs),
     log: options.log,
     outside: options.outside,
+    metricsGate: metricsGate(config.telemetry),
     requireRequestHeader: config.requireRequestHeader === true,
     connect: (socket) => connectionOf(socket, sources.get((socket as WrappedSocket)._parent ?? socket), site.facts),
     closing: false,
@@ -112,7 +117,7 @@ async function startListener(config: ListenerConfig, handler: Handler, options: 
   wire(server, site)
   const sockets = trackSockets(server, tls)
   if (config.proxyProtocolBehavior) takeProxyHeaders(server, config, limits.headerMs, sources, sockets)
-  const bound = await bind(server, config, tls)
+  const bound = await bind(server, config, tls, options.shared)
   server.on('error', (error) => options.log.error({ err: error, address }, 'listener failed'))
   address = bound.address
   return {

@@ -12,6 +12,7 @@ import type { Flights } from './flights.ts'
 import type { Forwarding } from './forwarded.ts'
 import { headersMax, type ListenerLimits } from './limits.ts'
 import { isStandIn, type VerbShim } from './list-method.ts'
+import type { MetricsGate } from './metrics-gate.ts'
 import { isApiTarget, originForm, readTarget, withoutDoubledSlashes } from './target.ts'
 
 /** Where http says what the operator should know; pino fits. */
@@ -42,6 +43,8 @@ export interface Site {
   readonly flights: Flights
   readonly log: HttpSink
   readonly outside: Outside | undefined
+  /** What may be had here, where that is not everything. */
+  readonly metricsGate: MetricsGate | undefined
   readonly requireRequestHeader: boolean
   /** Makes what is known of a connection; called at its first request. */
   connect(socket: Socket): Connection
@@ -112,11 +115,17 @@ function read(site: Site, req: IncomingMessage, method: string): Draft | ClientR
   const { headers } = req
   const peer = connection.remoteAddress
   const remoteAddress = site.forwarding ? site.forwarding(peer, headers) : peer
-  const target = originForm(req.url as string)
+  const gate = site.metricsGate
+  const target = gate ? gate.target(originForm(req.url as string)) : originForm(req.url as string)
   const single = withoutDoubledSlashes(target)
   if (single !== undefined) return { status: 307, body: undefined, headers: { Location: single } }
-  if (!isApiTarget(target)) return { method, target, headers }
-  return draftOf(req, method, readTarget(target), connection, remoteAddress)
+  if (!isApiTarget(target)) {
+    gate?.check(undefined)
+    return { method, target, headers }
+  }
+  const draft = draftOf(req, method, readTarget(target), connection, remoteAddress)
+  gate?.check(draft.path)
+  return draft
 }
 
 function connectionOf(site: Site, socket: KnownSocket): Connection {

@@ -55,6 +55,26 @@ test('TLS listeners speak 1.3 with the hybrid group first, and 1.2; answers carr
   )
 })
 
+test('the server takes the hybrid group from every client that has it, also from one that would rather not', async (t) => {
+  const http = await startRecorder({ tls: base() })
+  t.after(() => http.server.close(0))
+  // Clients send a share for the first of their groups only: for another one the server must ask.
+  for (const [ecdhCurve, chosen] of [
+    ['X25519MLKEM768:X25519', 'X25519MLKEM768'],
+    ['X25519:X25519MLKEM768', 'X25519MLKEM768'],
+    ['P-256:X25519:X25519MLKEM768', 'X25519MLKEM768'],
+    ['X25519:P-256', 'X25519'],
+    ['P-384:P-256', 'secp384r1'],
+  ] as const) {
+    await http.server.reload()
+    const wire = await openWire(http, { ...anybody, ecdhCurve })
+    assert.equal(((wire.socket as TLSSocket).getEphemeralKeyInfo() as { name: string }).name, chosen, ecdhCurve)
+    await wire.send(requestText('GET', '/v1/a'))
+    assert.equal((await wire.answer()).status, 200)
+    wire.destroy()
+  }
+})
+
 test('minimum version, maximum version and cipher suites', async (t) => {
   const modern = await startRecorder({ tls: { ...base(), minVersion: 'tls13' } })
   const old = await startRecorder({

@@ -11,8 +11,11 @@ const versions: Readonly<Record<string, SecureVersion>> = {
   tls13: 'TLSv1.3',
 }
 const order = Object.keys(versions)
-/** Key exchange groups, the preferred first: hybrid post-quantum, then the usual. */
-export const keyExchangeGroups = 'X25519MLKEM768:X25519:P-256:P-384'
+/**
+ * Key exchange groups, the preferred first: hybrid post-quantum, then the usual. Behind a slash begins the next rank: OpenSSL takes the best group of
+ * the best rank the client has, at the price of a second round trip (HelloRetryRequest). Within a rank it takes what the client sent a share for.
+ */
+const keyExchangeGroups = 'X25519MLKEM768/X25519:P-256:P-384'
 const tls13Suites = 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256'
 
 // Go's names of the suites of TLS 1.2 and below that OpenSSL still has.

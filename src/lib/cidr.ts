@@ -43,3 +43,16 @@ export function inCidrs(address: string, ranges: readonly string[]): boolean {
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1] ?? address
   return isIP(mapped) !== 0 && listOf(ranges).check(mapped, familyOf(mapped))
 }
+
+/** Whether each of the ranges lies whole in one of the others, of the same family. Never for what is no range. */
+export const cidrsWithin = (inner: readonly string[], outer: readonly string[]): boolean =>
+  inner.every((range) => {
+    const wanted = parse(range)
+    return wanted !== undefined && outer.some((other) => contains(other, wanted))
+  })
+
+function contains(range: string, { address, bits }: { readonly address: string; readonly bits: number }): boolean {
+  const parsed = parse(range)
+  if (!parsed || isIP(parsed.address) !== isIP(address) || parsed.bits > bits) return false
+  return listOf([range]).check(address, familyOf(address))
+}

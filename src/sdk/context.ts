@@ -65,6 +65,8 @@ export interface RequestFacts {
   readonly wrapTtlSeconds: number
   /** Headers the mount lets through (`passthrough_request_headers`), lower-case. */
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
+  /** The header Accept, as sent. */
+  readonly accept?: string | undefined
   /** DER of the client's certificate chain on TLS listeners. */
   readonly peerChain: readonly Uint8Array[]
   readonly listener: { readonly disableUnauthedRekey: boolean; readonly disableUnauthedGenerateRoot: boolean }
@@ -87,9 +89,21 @@ export interface ReadContext extends Context {
   readonly tx: Reader
 }
 
+/** Work of a mount that is to be done later: noted, and taken back, in the transaction that makes it so. */
+export interface Due {
+  /** Notes work for a time in ms since the epoch. `kind` is one of the engine's `due`; `id` is the engine's own. */
+  put(kind: string, id: string, at: number, data?: unknown): void
+  /** Takes back what was noted for this very time; what is not there is no error. */
+  delete(kind: string, id: string, at: number): void
+}
+
 export interface WriteContext extends Context {
   readonly tx: Writer
+  readonly due: Due
 }
+
+/** What due work is given: no caller and no request stand behind it. */
+export type DueContext = Pick<WriteContext, 'now' | 'mount' | 'tx' | 'due'>
 
 /** Declares a piece of state an engine keeps per mount in this process: made at first use, dropped with the mount. */
 export function mountState<T>(make: (mount: MountFacts) => T): { of(mount: MountFacts): T } {

@@ -1,5 +1,5 @@
 // An engine or auth method: a type name and its operations, compiled once into routes. Core knows engines only through this shape.
-import type { MountFacts, ReadContext, WriteContext } from './context.ts'
+import type { DueContext, MountFacts, ReadContext, WriteContext } from './context.ts'
 import type { Operation, OperationVerb } from './operation.ts'
 import { compilePatterns, type Matcher } from './pattern.ts'
 import type { TokenParams } from './reply.ts'
@@ -32,6 +32,22 @@ export type RenewGrant = (
   context: ReadContext,
 ) => TokenParams | Promise<TokenParams>
 
+/** Work whose time has come, as it was noted. */
+export interface DueWork {
+  readonly id: string
+  /** What was noted with it; JSON. */
+  readonly data: unknown
+}
+
+/**
+ * Does due work in a transaction of its own, which may run several times; what it throws drops its writes and calls it again later.
+ * Gives when it wants to be called again, undefined when it is done.
+ */
+export type DueHandler = (
+  work: DueWork,
+  context: DueContext,
+) => Promise<{ readonly at: number; readonly data?: unknown } | undefined>
+
 export interface Engine {
   readonly type: string
   readonly kind: 'secret' | 'auth'
@@ -41,6 +57,8 @@ export interface Engine {
   readonly variants: Readonly<Record<string, Variant>>
   readonly hooks: MountHooks
   readonly renew: RenewGrant | undefined
+  /** Who does the work that operations note in `context.due`, by kind. A kind holds no `/`. */
+  readonly due: Readonly<Record<string, DueHandler>>
   /** Paths below the mount that show what the whole server holds (`sys`, `auth/token`) get storage without a prefix. */
   readonly scope: 'mount' | 'core'
   /** At most one mount, made by core itself; cannot be enabled, moved or disabled (`sys`, `identity`, `cubbyhole`, `token`). */
@@ -60,6 +78,7 @@ export interface EngineDeclaration {
       }
   readonly hooks?: MountHooks
   readonly renew?: RenewGrant
+  readonly due?: Readonly<Record<string, DueHandler>>
   readonly scope?: 'mount' | 'core'
   readonly singleton?: boolean
 }
@@ -95,6 +114,7 @@ export function engine(declaration: EngineDeclaration): Engine {
     },
     hooks: declaration.hooks ?? {},
     renew: declaration.renew,
+    due: declaration.due ?? {},
     scope: declaration.scope ?? 'mount',
     singleton: declaration.singleton ?? false,
   }

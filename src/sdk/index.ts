@@ -2,6 +2,7 @@
 export {
   type Caller,
   type Context,
+  type DueContext,
   type MountFacts,
   mountState,
   type NamespaceFacts,
@@ -9,7 +10,15 @@ export {
   type RequestFacts,
   type WriteContext,
 } from './context.ts'
-export { type Engine, type EngineDeclaration, engine, type MountHooks, mountPrefix, type RenewGrant } from './engine.ts'
+export {
+  type DueHandler,
+  type Engine,
+  type EngineDeclaration,
+  engine,
+  type MountHooks,
+  mountPrefix,
+  type RenewGrant,
+} from './engine.ts'
 export * from './errors.ts'
 export {
   any,

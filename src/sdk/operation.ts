@@ -89,13 +89,17 @@ export interface Path<P extends Fields> {
   ): Operation
   /** POST without a token that says who the caller is; its answer is a grant, core makes the token. */
   login<I extends Fields = Record<never, never>>(
-    o: Described<I> & {
-      stages: {
-        prepare(input: InputOf<P, I>, context: ReadContext): Awaitable<unknown>
-        act(prepared: never, input: InputOf<P, I>): Awaitable<unknown>
-        commit(done: never, input: InputOf<P, I>, context: WriteContext): Awaitable<Grant>
-      }
-    },
+    o: Described<I> &
+      (
+        | { run(input: InputOf<P, I>, context: WriteContext): Awaitable<Grant> }
+        | {
+            stages: {
+              prepare(input: InputOf<P, I>, context: ReadContext): Awaitable<unknown>
+              act(prepared: never, input: InputOf<P, I>): Awaitable<unknown>
+              commit(done: never, input: InputOf<P, I>, context: WriteContext): Awaitable<Grant>
+            }
+          }
+      ),
   ): Operation
   /** Runs outside every transaction, without a token, also while sealed; unaudited as in Vault (init, unseal, health). */
   lifecycle<I extends Fields = Record<never, never>>(
@@ -159,8 +163,8 @@ export function path<P extends Fields>(pattern: string, fields: P, about: string
         decodePath(params, values)
         return values
       },
-      run: kind === 'lifecycle' ? undefined : (o.run as Operation['run']),
-      stages: kind === 'login' ? loginAsStages(o.stages as never) : (o.stages as Operation['stages']),
+      run: kind === 'lifecycle' ? undefined : kind === 'login' ? grantRun(o.run) : (o.run as Operation['run']),
+      stages: kind === 'login' ? grantStages(o.stages) : (o.stages as Operation['stages']),
       exists: o.exists as Operation['exists'],
       lifecycle: kind === 'lifecycle' ? (o.run as Operation['lifecycle']) : undefined,
     }
@@ -179,11 +183,19 @@ export function path<P extends Fields>(pattern: string, fields: P, about: string
   }
 }
 
-/** A login's commit gives a grant; the pipeline wants a reply that carries one. */
-function loginAsStages(s: Stages<Record<string, unknown>, unknown, unknown>): NonNullable<Operation['stages']> {
-  return {
-    prepare: (input, context) => s.prepare(input, context),
-    act: (prepared, input) => s.act(prepared, input),
-    commit: async (done, input, context) => ({ grant: (await s.commit(done, input, context)) as unknown as Grant }),
-  }
+// A login gives a grant; the pipeline wants a reply that carries one.
+function grantRun(run: unknown): Operation['run'] {
+  const login = run as ((input: Record<string, unknown>, context: WriteContext) => Awaitable<Grant>) | undefined
+  return login && (async (input, context) => ({ grant: await login(input, context) }))
+}
+
+function grantStages(stages: unknown): Operation['stages'] {
+  const s = stages as Stages<Record<string, unknown>, unknown, unknown> | undefined
+  return (
+    s && {
+      prepare: (input, context) => s.prepare(input, context),
+      act: (prepared, input) => s.act(prepared, input),
+      commit: async (done, input, context) => ({ grant: (await s.commit(done, input, context)) as unknown as Grant }),
+    }
+  )
 }

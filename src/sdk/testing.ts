@@ -1,8 +1,9 @@
 // A harness for tests of engines: mounts one over a storage, without tokens, policies or HTTP. Never imported by the server.
 import type { JsonObject } from '../lib/json.ts'
+import { collection } from '../storage/collection.ts'
 import { scopedWriter } from '../storage/scoped.ts'
-import type { Storage } from '../storage/storage.ts'
-import type { Caller, MountFacts, RequestFacts, WriteContext } from './context.ts'
+import type { Storage, Writer } from '../storage/storage.ts'
+import type { Caller, Due, MountFacts, RequestFacts, WriteContext } from './context.ts'
 import { findOperation, inputSource, writeCapability } from './dispatch.ts'
 import { type Engine, mountPrefix } from './engine.ts'
 import type { OperationVerb } from './operation.ts'
@@ -22,6 +23,8 @@ export interface Harness {
   capability(path: string, body?: JsonObject): Promise<string>
   /** Warnings of the last answer. */
   readonly warnings: string[]
+  /** Does all work that is due now; gives how often something was done. */
+  runDue(): Promise<number>
   /** Changes the options as tune would. */
   retune(options: Record<string, string>): Promise<void>
 }
@@ -35,6 +38,14 @@ export interface HarnessOptions {
   /** Default: the newest. */
   readonly storageFormat?: number
 }
+
+/** Due work of the one mount, beside its data, by time, kind and id. */
+const noted = collection<{ readonly data?: unknown }>('due/')
+const dueId = (kind: string, id: string, at: number): string => `${String(at).padStart(15, '0')}/${kind}/${id}`
+const dueOf = (tx: Writer): Due => ({
+  put: (kind, id, at, data) => noted.put(tx, dueId(kind, id, at), { data }),
+  delete: (kind, id, at) => noted.delete(tx, dueId(kind, id, at)),
+})
 
 /** Mounts an engine for a test. Rejections are the `ApiError`s a client would see. */
 export async function mountForTest(engine: Engine, storage: Storage, settings: HarnessOptions = {}): Promise<Harness> {
@@ -56,6 +67,7 @@ export async function mountForTest(engine: Engine, storage: Storage, settings: H
     now: (settings.now ?? Date.now)(),
     mount: mountNow(),
     tx: scopedWriter(tx, mountPrefix(mountNow())),
+    due: dueOf(tx),
     caller: {
       token: 'hvs.test',
       tokenKey: 'test',
@@ -101,8 +113,24 @@ export async function mountForTest(engine: Engine, storage: Storage, settings: H
     const done = await stages.act(prepared, input)
     return await storage.update(async (tx) => await stages.commit(done, input, context(tx, request)))
   }
+  const runNext = (): Promise<boolean> =>
+    storage.update(async (tx) => {
+      const first = (await noted.all(tx, '', { limit: 1 }))[0]
+      const [time, kind, ...rest] = first?.id.split('/') ?? []
+      const now = (settings.now ?? Date.now)()
+      if (!first || kind === undefined || Number(time) > now) return false
+      const handler = engine.due[kind]
+      if (!handler) throw new Error(`no handler for due work of kind "${kind}"`)
+      noted.delete(tx, first.id)
+      const again = await handler({ id: rest.join('/'), data: first.value.data }, context(tx, {}))
+      if (again) dueOf(tx).put(kind, rest.join('/'), again.at, again.data)
+      return true
+    })
   await storage.update(async (tx) => await engine.hooks.enabled?.(context(tx, {})))
   return {
+    async runDue() {
+      for (let count = 0; ; count++) if (!(await runNext())) return count
+    },
     mount: mountNow(),
     warnings,
     read: (path, query = {}) => call('read', path, query),

@@ -102,10 +102,12 @@ export function contractOfFacts(subject: Subject, open: Open): void {
             () => outcomes.push('held'),
             () => outcomes.push('rejected'),
           )
-          await tx.get('a').then(
-            () => outcomes.push('read on'),
-            () => outcomes.push('stopped'),
-          )
+          try {
+            await tx.get('a')
+            outcomes.push('read on')
+          } catch {
+            outcomes.push('stopped')
+          }
         }
         return tx.attempt
       })

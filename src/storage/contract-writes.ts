@@ -27,6 +27,35 @@ export function contractOfWrites(subject: Subject): void {
       assert.equal(await subject().storage.view(async () => 'x'), 'x')
     })
 
+    test('the revision of a commit is told, once, and none where nothing was written', async () => {
+      const { storage } = subject()
+      const told: number[] = []
+      const note = (revision: number): void => void told.push(revision)
+      await storage.update(async (tx) => tx.put('a', bytes('1')), note)
+      assert.deepEqual(told, [(await storage.view((tx) => tx.get('a')))?.version])
+      await storage.update(async (tx) => tx.get('a'), note)
+      await assert.rejects(
+        storage.update(async (tx) => {
+          tx.put('a', bytes('2'))
+          throw new Error('mine')
+        }, note),
+      )
+      assert.equal(told.length, 1)
+      await storage.update(async (tx) => tx.delete('a'), note)
+      await write(storage, { b: '1' })
+      const b = await storage.view((tx) => tx.get('b'))
+      const [put = 0, removal = 0] = told
+      assert.ok(put < removal && removal < (b?.version ?? 0), 'a removal is a commit')
+      let runs = 0
+      await storage.update(async (tx) => {
+        await tx.get('b')
+        if (++runs === 1) await write(storage, { b: '2' })
+        tx.put('c', bytes('1'))
+      }, note)
+      assert.deepEqual([runs, told.length], [2, 3], 'put, removal, and the second run')
+      assert.equal(told[2], (await storage.view((tx) => tx.get('c')))?.version)
+    })
+
     test('an error in the function writes nothing and comes out as it was', async () => {
       const { storage } = subject()
       const error = new Error('mine')

@@ -1,6 +1,6 @@
 // A store that fails on purpose, around a real one: to show that a failure at any call leaves no half write behind.
 // For tests of any room; it holds nothing itself.
-import { OutcomeUnknown, type Reader, type Storage, StorageError, type Writer } from './storage.ts'
+import { OutcomeUnknown, type Reader, type Soon, type Storage, StorageError, type Writer } from './storage.ts'
 
 /**
  * Where a failure can strike: the readings; `commit`, when the function has ended and nothing is written yet; and
@@ -41,7 +41,7 @@ export function faultyStorage(
   return {
     kind: storage.kind,
     view: (fn) => storage.view((tx) => fn(faultyReader(tx, step))),
-    async update(fn) {
+    async update(fn, committed) {
       let wrote = false
       const result = await storage.update(async (tx) => {
         wrote = false
@@ -51,7 +51,7 @@ export function faultyStorage(
         const value = await fn(writer)
         if (wrote) step('commit')
         return value
-      })
+      }, committed)
       if (wrote) step('committed')
       return result
     },
@@ -70,7 +70,7 @@ function ruleOf(failAt: number | ((call: FaultCall) => boolean) | undefined): (c
 }
 
 function faultyReader(tx: Reader, step: (point: FaultPoint) => void): Reader {
-  const at = async <T>(point: FaultPoint, read: () => Promise<T>): Promise<T> => {
+  const at = async <T>(point: FaultPoint, read: () => Soon<T>): Promise<T> => {
     step(point)
     return read()
   }

@@ -1,6 +1,7 @@
 // A store in memory: for tests and for a development server without a folder. Nothing in it outlives the process.
 import { setImmediate as turn } from 'node:timers/promises'
 import { foldNames } from './fold.ts'
+import type { StorageMeter } from './meter.ts'
 import { startOfKeys } from './order.ts'
 import { runner } from './run.ts'
 import { SortedKeys } from './sorted-keys.ts'
@@ -24,10 +25,16 @@ export interface MemoryStorage extends Storage {
   rowsVisited(): number
 }
 
-/** Makes an empty store in memory. `attemptsMax` bounds how often one transaction is run. */
-export function memoryStorage(options: { readonly attemptsMax?: number } = {}): MemoryStorage {
+/** What a store in memory is made with. `attemptsMax` bounds how often one transaction is run. */
+export interface MemoryOptions {
+  readonly attemptsMax?: number
+  readonly meter?: StorageMeter | undefined
+}
+
+/** Makes an empty store in memory. */
+export function memoryStorage(options: MemoryOptions = {}): MemoryStorage {
   const table = new MemoryTable()
-  const { view, update, drain } = runner(table, options.attemptsMax)
+  const { view, update, drain } = runner(table, options.attemptsMax, options.meter)
   let closed = false
   return {
     kind: 'inmem',
@@ -88,10 +95,10 @@ class MemoryTable implements Keeper {
     )
   }
 
-  async commit(tx: Transaction): Promise<boolean> {
+  async commit(tx: Transaction): Promise<number> {
     // As in a store on disk, others get their turn between the function's end and its commit.
     await turn()
-    if (!this.prove(tx)) return false
+    if (!this.prove(tx)) return 0
     this.#revision++
     for (const [key, value] of tx.writes) {
       if (value === undefined) {
@@ -101,7 +108,7 @@ class MemoryTable implements Keeper {
         this.#stored.set(key, { value, version: this.#revision })
       }
     }
-    return true
+    return this.#revision
   }
 
   /** All entries of the state at the first page. What is stored is never changed in place, so references are a copy. */

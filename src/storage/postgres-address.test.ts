@@ -62,6 +62,7 @@ test('what is wrong is named, and nothing of the URL is told', () => {
     ['postgres://app:canary@db/x?connect_timeout=soon', /connect_timeout must be a number/],
     ['postgres://app:canary@db/x?sslmod=require', /the parameter "sslmod" is not known/],
     ['postgres://app:canary@db/x?sslmode', /NAME=VALUE/],
+    ['postgres://app:canary@db/x?channel_binding=require', /use sslmode=verify-full/],
   ] as const)
     assert.throws(
       () => parseAddress(url),

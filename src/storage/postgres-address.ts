@@ -107,9 +107,9 @@ function hostsOf(settings: ReadonlyMap<string, string>): Host[] {
 
 const knownSettings = new Set([
   'host', 'port', 'user', 'password', 'dbname', 'sslmode', 'sslrootcert', 'sslcert', 'sslkey',
-  'target_session_attrs', 'connect_timeout', 'application_name', 'channel_binding', 'sslnegotiation',
+  'target_session_attrs', 'connect_timeout', 'application_name', 'channel_binding',
   'client_encoding', 'fallback_application_name', 'gssencmode', 'keepalives', 'keepalives_idle', 'keepalives_interval',
-  'keepalives_count', 'tcp_user_timeout', 'passfile', 'binary_parameters', 'pool_max_conns', 'default_query_exec_mode',
+  'keepalives_count', 'tcp_user_timeout', 'binary_parameters', 'pool_max_conns', 'default_query_exec_mode',
 ]) // biome-ignore format: a table
 
 /** Reads a connection URL (or `key=value` settings). Throws `StorageUnusable` that names the part and no value. */
@@ -129,6 +129,8 @@ export function parseAddress(url: string): Address {
   const timeout = settings.get('connect_timeout')
   if (timeout !== undefined && !/^\d{1,5}$/.test(timeout))
     fail('connection_url: connect_timeout must be a number of seconds')
+  if (settings.get('channel_binding') === 'require')
+    fail('connection_url: channel_binding is used where it is offered, not required; use sslmode=verify-full')
   const user = settings.get('user') || userInfo().username
   return {
     hosts: hostsOf(settings),

@@ -16,7 +16,7 @@ interface Waiting {
   readonly since: number
   /** Commits the group alone: it was in one that failed as a whole. */
   alone: boolean
-  readonly resolve: (committed: boolean) => void
+  readonly resolve: (revision: number) => void
   readonly reject: (error: Error) => void
 }
 
@@ -88,9 +88,9 @@ export class PostgresCommits {
     this.#lanes = options.lanes
   }
 
-  /** Resolves true when durable, false when what was read has changed; rejects with a `StorageError`. */
-  commit(tx: PostgresTransaction): Promise<boolean> {
-    if (tx.start.broken) return Promise.resolve(false)
+  /** Resolves with the revision when durable, 0 when what was read has changed; rejects with a `StorageError`. */
+  commit(tx: PostgresTransaction): Promise<number> {
+    if (tx.start.broken) return Promise.resolve(0)
     return new Promise((resolve, reject) => {
       let bytes = 0
       for (const value of tx.writes.values()) bytes += value?.byteLength ?? 0
@@ -120,8 +120,8 @@ export class PostgresCommits {
       }
       went = true
       for (const { tx } of group) this.#underWay.add(tx)
-      const calls = [...(connection.direct ? [] : [this.#bounds()]), ...this.#callsFor(group, locks)]
-      const outcome = await this.#pool.runOn(connection, calls, true).catch((error: unknown) => error)
+      const calls = (): Call[] => this.#callsFor(group, locks)
+      const outcome = await this.#pool.runOn(connection, calls, 'commit').catch((error: unknown) => error)
       for (const { tx } of group) this.#underWay.remove(tx)
       if (Array.isArray(outcome)) this.#answer(group, outcome)
       else this.#fail(group, outcome)
@@ -156,11 +156,6 @@ export class PostgresCommits {
     }
     this.#queue = rest
     return { group, locks }
-  }
-
-  #bounds(): Call {
-    const { lockTimeoutMs, statementTimeoutMs } = this.#pool.settings
-    return { statement: this.#sql.bounds, values: [String(lockTimeoutMs), String(statementTimeoutMs)] }
   }
 
   #callsFor(group: readonly Waiting[], locks: GroupLocks): Call[] {
@@ -199,16 +194,17 @@ export class PostgresCommits {
   }
 
   #answer(group: readonly Waiting[], rows: readonly Row[]): void {
-    const committed = new Set(rows.map((row) => Number(row[0])))
+    const revisions = new Map(rows.map(([tx, version]) => [Number(tx), Number(version)]))
     const written = new Set<string>()
     for (const [i, { tx, resolve }] of group.entries()) {
-      if (committed.has(i)) for (const key of tx.writes.keys()) written.add(key)
-      resolve(committed.has(i))
+      const revision = revisions.get(i) ?? 0
+      if (revision > 0) for (const key of tx.writes.keys()) written.add(key)
+      resolve(revision)
     }
     // What waits and has read what was written now can only fail: it need not travel for that.
     const rest: Waiting[] = []
     for (const waiting of this.#queue) {
-      if (readsOneOf(waiting.tx, written)) waiting.resolve(false)
+      if (readsOneOf(waiting.tx, written)) waiting.resolve(0)
       else rest.push(waiting)
     }
     this.#queue = rest
@@ -219,7 +215,7 @@ export class PostgresCommits {
       const unknown = new OutcomeUnknown(`it is not known whether the commit was made: ${error.message}`)
       for (const { reject } of group) reject(unknown)
     } else if (serverConflict(error)) {
-      for (const { resolve } of group) resolve(false)
+      for (const { resolve } of group) resolve(0)
     } else if (readOnly(error) && group.every(({ since }) => this.#young(since))) {
       this.#queue.unshift(...group)
     } else if (group.length > 1 && !waitedTooLong(error)) {

@@ -15,6 +15,9 @@ export interface ConnectSettings {
   readonly lockTimeoutMs: number
 }
 
+/** What an exchange is for: looking up keys, reading a range, a commit. */
+export type ExchangeKind = 'keys' | 'range' | 'commit'
+
 /** A connection; one exchange at a time. */
 export interface Connection {
   /** True when the server itself is at the other end, false when a pooler may change servers between transactions. */
@@ -22,10 +25,10 @@ export interface Connection {
   /** True once it cannot be used any more. */
   readonly lost: boolean
   /**
-   * Sends calls as one transaction; gives the rows of the last one. Rejects with the server's error or `ConnectionLost`. With
-   * `commits`, a warning of the server counts as no answer: so it tells that it has stopped waiting for a standby.
+   * Sends calls as one transaction; gives the rows of the last one. Rejects with the server's error or `ConnectionLost`. In a
+   * commit a warning of the server counts as no answer: so it tells that it has stopped waiting for a standby.
    */
-  run(calls: readonly Call[], commits?: boolean): Promise<Row[]>
+  run(calls: readonly Call[], kind?: ExchangeKind): Promise<Row[]>
   /** Called when the connection is lost while nothing runs. */
   onLost: (() => void) | undefined
   close(): void
@@ -67,6 +70,21 @@ async function greet(client: pg.Client, address: Address): Promise<boolean> {
   return pid === inside(client).processID
 }
 
+/**
+ * The statement that bounds waiting, and holds the server to the index: a plan made when it knew the table as small, or not at
+ * all, would read and sort the whole of it again and again. For the session, or (behind a pooler) for one transaction.
+ */
+const settled = ({ statementTimeoutMs, lockTimeoutMs }: ConnectSettings, local: boolean): string =>
+  `SELECT ${Object.entries({
+    statement_timeout: statementTimeoutMs,
+    lock_timeout: lockTimeoutMs,
+    enable_seqscan: 'off',
+    enable_bitmapscan: 'off',
+    jit: 'off',
+  })
+    .map(([name, value]) => `set_config('${name}', '${value}', ${local})`)
+    .join(', ')}`
+
 async function connectTo(settings: ConnectSettings, at: number, tls: boolean): Promise<Connection> {
   const { address, connectTimeoutMs } = settings
   const host = address.hosts[at] as Address['hosts'][number]
@@ -96,14 +114,8 @@ async function connectTo(settings: ConnectSettings, at: number, tls: boolean): P
   try {
     await client.connect()
     const direct = await greet(client, address)
-    if (direct) {
-      const { statementTimeoutMs, lockTimeoutMs } = settings
-      // Plans are kept: one made for a small table must not read all of it when it has grown.
-      await client.query(
-        `SET statement_timeout = ${statementTimeoutMs}; SET lock_timeout = ${lockTimeoutMs}; SET enable_seqscan = off; SET jit = off`,
-      )
-    }
-    return connectionOver(client, direct, answerMsFor(settings.statementTimeoutMs))
+    if (direct) await client.query(settled(settings, false))
+    return connectionOver(client, direct, settings)
   } catch (error) {
     destroy(client)
     throw late ? new StorageError('timed out') : error
@@ -124,7 +136,9 @@ const destroy = (client: pg.Client): void => {
   inside(client).connection.stream.destroy()
 }
 
-function connectionOver(client: pg.Client, direct: boolean, answerMs: number): Connection {
+function connectionOver(client: pg.Client, direct: boolean, settings: ConnectSettings): Connection {
+  const answerMs = answerMsFor(settings.statementTimeoutMs)
+  const first: Call = { statement: { name: '', text: settled(settings, true), types: [] }, values: [] }
   const prepared = direct ? new Set<string>() : undefined
   let lost = false
   let running = false
@@ -137,7 +151,7 @@ function connectionOver(client: pg.Client, direct: boolean, answerMs: number): C
     get lost() {
       return lost
     },
-    run(calls, commits = false) {
+    run(calls, kind = 'keys') {
       return new Promise((resolve, reject) => {
         running = true
         warned = false
@@ -154,10 +168,18 @@ function connectionOver(client: pg.Client, direct: boolean, answerMs: number): C
           inside(client).unref()
           if (silent) reject(new ConnectionLost('no answer came in time', true))
           else if (error !== undefined) reject(error)
-          else if (commits && warned) reject(new ConnectionLost('the server stopped waiting for its standby'))
+          else if (kind === 'commit' && warned) reject(new ConnectionLost('the server stopped waiting for its standby'))
           else resolve(rows)
         }
-        client.query(new Exchange(calls, prepared, end))
+        const all = direct || kind === 'keys' ? calls : [first, ...calls]
+        try {
+          client.query(new Exchange(all, prepared, end))
+        } catch (error) {
+          // Half of it may have been written.
+          lost = true
+          destroy(client)
+          end(error as Error, [])
+        }
       })
     },
     onLost: undefined,

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { after, before, describe, test } from 'node:test'
-import { type Cluster, postgresMissing, startCluster } from '../../test/postgres.ts'
+import { type Cluster, pgbouncerMissing, postgresMissing, startCluster, startPgbouncer } from '../../test/postgres.ts'
 import { startProxy } from '../../test/proxy.ts'
 import { bytes, read, text, write } from './contract-kit.ts'
 import { postgresStorage } from './postgres.ts'
@@ -172,7 +172,7 @@ describe('several nodes over one database', { skip }, () => {
     const node = await postgresStorage({ url })
     await write(node, { epoch: '1', token: '1', 'kv/a': '1' })
     const [epoch, token] = await node.view((tx) => tx.getMany(['epoch', 'token']))
-    const trips = async (fn: (tx: Writer) => Promise<unknown>): Promise<number> => {
+    const trips = async (fn: (tx: Writer) => unknown): Promise<number> => {
       const before = proxy.trips()
       await node.update(async (tx) => {
         if (tx.attempt > 0) throw new Error('run again')
@@ -194,6 +194,29 @@ describe('several nodes over one database', { skip }, () => {
     assert.ok(proxy.trips() - before < 5, 'reads of one tick travel together')
     await node.close()
     await proxy.stop()
+  })
+
+  test('a list of many folders seeks, also in a table that the server does not know yet, and behind a pooler', async () => {
+    const pooler = pgbouncerMissing() ? undefined : await startPgbouncer(cluster)
+    const [direct] = (await open(1, { statementTimeoutMs: 5000 })) as [Storage]
+    const pooled =
+      pooler &&
+      (await postgresStorage({ url: url.replace(`:${cluster.port}`, `:${pooler.port}`), statementTimeoutMs: 5000 }))
+    await direct.update(async (tx) => {
+      for (let i = 0; i < 20_000; i++) tx.put(`many/x/${i % 4000}/${i}`, bytes('v'))
+    })
+    for (const node of pooled ? [direct, pooled] : [direct]) {
+      const attempt = await node.update(async (tx) => {
+        assert.equal((await tx.list('many/x/')).length, 4000)
+        assert.equal((await tx.list('many/x/', { after: '2', limit: 300 })).length, 300)
+        tx.put('other', bytes('1'))
+        return tx.attempt
+      })
+      assert.equal(attempt, 0)
+    }
+    await pooled?.close()
+    await closeAll()
+    await pooler?.stop()
   })
 
   test('what is foreign, newer or not to be made is refused, and left as it is', async () => {

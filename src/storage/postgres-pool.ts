@@ -1,7 +1,7 @@
 // Connections that are shared: a bounded number, opened when needed, dropped together when the server has changed its
 // role or gone. Waiting for one is bounded; what was sent is never sent again here.
 import { setTimeout as pause } from 'node:timers/promises'
-import { type Connection, type ConnectSettings, connect } from './postgres-connect.ts'
+import { type Connection, type ConnectSettings, connect, type ExchangeKind } from './postgres-connect.ts'
 import { ConnectionLost, readOnly, tell } from './postgres-failure.ts'
 import type { Call, Row } from './postgres-wire.ts'
 import { StorageClosed, type StorageError, StorageUnavailable, StorageUnusable } from './storage.ts'
@@ -75,15 +75,15 @@ export class Pool {
   }
 
   /** Runs calls on a connection. What fails is not tried again; afterwards the pool knows what the error says of its connections. */
-  async run(calls: readonly Call[]): Promise<Row[]> {
+  async run(calls: readonly Call[], kind: ExchangeKind): Promise<Row[]> {
     const connection = await this.acquire()
-    return this.runOn(connection, calls)
+    return this.runOn(connection, () => calls, kind)
   }
 
-  /** Runs calls on a connection that was acquired, and releases it. `commits` as in `Connection.run`. */
-  async runOn(connection: Connection, calls: readonly Call[], commits = false): Promise<Row[]> {
+  /** Runs calls on a connection that was acquired, and releases it, whatever happens. */
+  async runOn(connection: Connection, calls: () => readonly Call[], kind: ExchangeKind): Promise<Row[]> {
     try {
-      return await connection.run(calls, commits)
+      return await connection.run(calls(), kind)
     } catch (error) {
       if (error instanceof ConnectionLost || readOnly(error)) this.dropAll(connection, error)
       throw error

@@ -133,7 +133,7 @@ export class PostgresReader {
   async #ask(call: Call): Promise<Row[]> {
     for (let tries = 1; ; tries++) {
       try {
-        return await this.#pool.run([call])
+        return await this.#pool.run([call], 'range')
       } catch (error) {
         if (!mayAskAgain(error) || tries >= triesMax) throw failure(error, 'reading the store failed')
       }
@@ -209,7 +209,8 @@ export class PostgresReader {
       if (carried) eachFact(tx, (key, version) => facts.add(key, version))
       extents.set(tx, carried ? extentAfter(tx, keys, 0) : undefined)
     }
-    const rows = await this.#pool.runOn(connection, [this.#callFor([...places.keys()], facts)])
+    const calls = (): Call[] => [this.#callFor([...places.keys()], facts)]
+    const rows = await this.#pool.runOn(connection, calls, 'keys')
     const found = new Array<Row | undefined>(places.size)
     const broken = new Map<string, Set<number>>()
     for (const row of rows) {

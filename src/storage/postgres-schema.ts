@@ -1,4 +1,4 @@
-// Makes, checks and migrates what Coffer keeps in PostgreSQL: a schema with the entries, the revisions, and a mark that says
+// Makes and checks what Coffer keeps in PostgreSQL: a schema with the entries, the revisions, and a mark that says
 // whose it is and in which format. It changes nothing that is foreign or newer.
 import type { Connection } from './postgres-connect.ts'
 import { codeOf, failure } from './postgres-failure.ts'
@@ -8,7 +8,7 @@ import type { Row } from './postgres-wire.ts'
 import { StorageUnusable } from './storage.ts'
 
 const application = 'coffer'
-/** Format of the tables; a step of `migrations` leads to each. */
+/** Format of the tables. Who raises it adds to `openSchema` the step that leads there from the one before. */
 export const format = 1
 
 /** Class of the advisory locks of a schema; with it two stores in one database do not wait for each other. */
@@ -26,7 +26,7 @@ const tables = (s: string): string[] => [
 const run = (connection: Connection, text: string): Promise<Row[]> =>
   connection.run([{ statement: { name: '', text, types: [] }, values: [] }])
 
-/** Reads the mark; undefined when there is none. Throws `StorageUnusable` when it is not for this version of Coffer. */
+/** Tells whether the mark is there. Throws `StorageUnusable` when it is not for this version of Coffer. */
 async function marked(connection: Connection, schema: string): Promise<boolean> {
   const literal = schema.replaceAll("'", "''")
   const [names] = await run(

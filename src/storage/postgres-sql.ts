@@ -27,8 +27,6 @@ export interface Sql {
   readonly commit: Statement
   /** The same for one commit, which read ranges. */
   readonly commitRanges: Statement
-  /** For one transaction what direct connections set once: lock timeout $1, statement timeout $2, plans. */
-  readonly bounds: Statement
 }
 
 // A scalar subquery is looked up by index for each fact, whatever the planner believes of the table's size.
@@ -123,7 +121,7 @@ export function sqlFor(schema: string): Sql {
         INSERT INTO ${entry} (key, version, value) SELECT key, version, value FROM change WHERE value IS NOT NULL
         ON CONFLICT (key) DO UPDATE SET version = excluded.version, value = excluded.value
       )
-      SELECT tx FROM good`
+      SELECT tx, version FROM good`
   const commitTypes = [t.int4s, t.byteas, t.int8s, t.int4s, t.byteas, t.byteas, t.int4]
   return {
     read: { name: 'coffer_read', text: found, types: [t.byteas] },
@@ -152,12 +150,6 @@ export function sqlFor(schema: string): Sql {
       name: 'coffer_commit_ranges',
       text: commit(`UNION ALL SELECT 0 FROM ${brokenRanges(entry, 8)}`),
       types: [...commitTypes, ...rangesTypes],
-    },
-    bounds: {
-      name: 'coffer_bounds',
-      text: `SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', $2, true),
-        set_config('enable_seqscan', 'off', true)`,
-      types: [0, 0],
     },
   }
 }

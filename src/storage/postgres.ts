@@ -1,5 +1,6 @@
 // The store that several nodes share: PostgreSQL, with optimistic transactions that are checked when they commit. Nodes are
 // equal, and nothing read is believed later unless the database has shown that it still holds.
+import type { StorageMeter } from './meter.ts'
 import { type PasswordSource, parseAddress } from './postgres-address.ts'
 import { PostgresCommits } from './postgres-commits.ts'
 import type { Connection } from './postgres-connect.ts'
@@ -34,6 +35,7 @@ export interface PostgresOptions {
   readonly attemptsMax?: number | undefined
   /** Told of connections that are lost and of those that are back, in words without secrets. */
   readonly onTrouble?: ((message: string) => void) | undefined
+  readonly meter?: StorageMeter | undefined
 }
 
 /** Values where the options say nothing. */
@@ -84,11 +86,12 @@ export async function postgresStorage(options: PostgresOptions): Promise<Storage
       ? error
       : new StorageUnusable(failure(error, 'opening the store failed').message)
   }
-  const { view, update, drain } = runner(keeperOver(pool, schema), options.attemptsMax)
+  const { view, update, drain } = runner(keeperOver(pool, schema), options.attemptsMax, options.meter)
   const exports = postgresExports(pool.settings, schema)
   let closed: Promise<void> | undefined
   return {
     kind: 'postgresql',
+    shared: true,
     view,
     update,
     export: exports.run,

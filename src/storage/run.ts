@@ -1,6 +1,7 @@
 // Runs transactions: again while what they read does not hold, and none any more once the store closes.
 import { setTimeout as pause } from 'node:timers/promises'
-import { type Storage, StorageClosed, TooMuchContention } from './storage.ts'
+import { type StorageMeter, unreadMeter } from './meter.ts'
+import { type Soon, type Storage, StorageClosed, TooMuchContention } from './storage.ts'
 import { type Keeper, type Moment, Transaction } from './transaction.ts'
 
 /** How often a transaction is tried. With the pauses below that is a matter of some ten seconds. */
@@ -12,21 +13,32 @@ export interface Runner extends Pick<Storage, 'view' | 'update'> {
 }
 
 /** Makes the runner of a keeper's transactions. `attemptsMax` bounds how often one is run before `TooMuchContention`. */
-export function runner<At extends Moment>(keeper: Keeper<At>, attemptsMax = attemptsMaxDefault): Runner {
+export function runner<At extends Moment>(
+  keeper: Keeper<At>,
+  attemptsMax = attemptsMaxDefault,
+  meter: StorageMeter = unreadMeter(),
+): Runner {
   let running = 0
   let draining: PromiseWithResolvers<void> | undefined
 
   const settle = (): void => {
     if (running === 0) draining?.resolve()
   }
-  const run = async <T>(fn: (tx: Transaction<At>) => Promise<T>, writable: boolean): Promise<T> => {
+  const run = async <T>(
+    fn: (tx: Transaction<At>) => Soon<T>,
+    writable: boolean,
+    committed?: (revision: number) => void,
+  ): Promise<T> => {
     if (draining) throw new StorageClosed('the store is closed')
     running++
     try {
       for (let attempt = 0; attempt < attemptsMax; attempt++) {
+        if (attempt > 0) meter.reruns.add()
         if (attempt >= pausesFrom) await backOff(attempt)
-        const outcome = await runOnce(keeper, fn, new Transaction(keeper, attempt, writable))
-        if (outcome) return outcome.result
+        const outcome = await runOnce(keeper, fn, new Transaction(keeper, attempt, writable), meter)
+        if (!outcome) continue
+        if (outcome.revision > 0) committed?.(outcome.revision)
+        return outcome.result
       }
       throw new TooMuchContention(`the transaction was run ${attemptsMax} times, others kept changing what it read`)
     } finally {
@@ -36,7 +48,7 @@ export function runner<At extends Moment>(keeper: Keeper<At>, attemptsMax = atte
   }
   return {
     view: (fn) => run(fn, false),
-    update: (fn) => run(fn, true),
+    update: (fn, committed) => run(fn, true, committed),
     async drain() {
       draining ??= Promise.withResolvers()
       settle()
@@ -51,12 +63,13 @@ const pauseMaxMs = 32
 
 const backOff = (attempt: number): Promise<void> => pause(Math.random() * Math.min(pauseMaxMs, attempt))
 
-/** Runs the function once; undefined when what it read did not hold. */
+/** Runs the function once; undefined when what it read did not hold. Revision 0: nothing was written. */
 async function runOnce<T, At extends Moment>(
   keeper: Keeper<At>,
-  fn: (tx: Transaction<At>) => Promise<T>,
+  fn: (tx: Transaction<At>) => Soon<T>,
   tx: Transaction<At>,
-): Promise<{ readonly result: T } | undefined> {
+  meter: StorageMeter,
+): Promise<{ readonly result: T; readonly revision: number } | undefined> {
   let result: T
   try {
     result = await fn(tx)
@@ -68,8 +81,21 @@ async function runOnce<T, At extends Moment>(
   }
   tx.end()
   if (tx.doomed) return undefined
-  const holds = tx.writes.size > 0 ? await keeper.commit(tx) : tx.oneState || (await keeper.prove(tx))
-  return holds ? { result } : undefined
+  if (tx.writes.size > 0) {
+    const revision = await commit(keeper, tx, meter)
+    return revision > 0 ? { result, revision } : undefined
+  }
+  return tx.oneState || (await keeper.prove(tx)) ? { result, revision: 0 } : undefined
+}
+
+async function commit<At extends Moment>(
+  keeper: Keeper<At>,
+  tx: Transaction<At>,
+  meter: StorageMeter,
+): Promise<number> {
+  const revision = await meter.commit.time(keeper.commit(tx))
+  if (revision === 0) meter.conflicts.add()
+  return revision
 }
 
 /** Proves what a failed run read; when no proof can be had the error stays as it is. */

@@ -1,5 +1,5 @@
 // A transaction seen through a prefix: what an engine gets. It cannot name a key outside its own mount.
-import type { Entry, ListOptions, Mark, Reader, Writer } from './storage.ts'
+import type { Entry, ListOptions, Mark, Reader, Soon, Writer } from './storage.ts'
 
 /** A view of `tx` in which every key is below `prefix`. */
 export class ScopedTransaction implements Writer {
@@ -15,9 +15,10 @@ export class ScopedTransaction implements Writer {
   private local(entry: Entry): Entry {
     return { key: entry.key.slice(this.prefix.length), value: entry.value, version: entry.version }
   }
-  async get(key: string): Promise<Entry | undefined> {
-    const entry = await this.tx.get(this.prefix + key)
-    return entry && this.local(entry)
+  get(key: string): Soon<Entry | undefined> {
+    const found = this.tx.get(this.prefix + key)
+    if (found instanceof Promise) return found.then((entry) => entry && this.local(entry))
+    return found && this.local(found)
   }
   async getMany(keys: readonly string[]): Promise<(Entry | undefined)[]> {
     const entries = await this.tx.getMany(keys.map((key) => this.prefix + key))

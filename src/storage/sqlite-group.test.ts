@@ -22,7 +22,7 @@ const keeper: Keeper = {
   names: () => [],
   entries: () => [],
   prove: () => true,
-  commit: async () => true,
+  commit: async () => 1,
 }
 const writing = (key: string): Transaction => {
   const tx = new Transaction(keeper, 0, true)
@@ -52,7 +52,7 @@ test('a writer that dies leaves what was sent unknown, and what was not sent goe
     const queued = writer.commit(writing('c'), 0)
     await assert.rejects(sent, OutcomeUnknown)
     assert.equal(facts.version('b'), undefined, 'nothing is taken for known any more')
-    assert.equal(await queued, true)
+    assert.equal(await queued, next)
     assert.equal(facts.moment.floor, next)
   }
   await writer.close()

@@ -1,6 +1,7 @@
 // The main thread's end of the writer thread: gathers the commits of one tick into a group, sends one group at a
 // time, and answers each commit. It never blocks; a writer that dies leaves no commit unanswered.
 import { Worker } from 'node:worker_threads'
+import { Counter } from '../lib/metrics.ts'
 import { type Facts, sharedWith } from './sqlite-facts.ts'
 import { type Commit, closeMessage, outcomes, packGroup, type WriterData, type WriterMessage } from './sqlite-wire.ts'
 import { OutcomeUnknown, StorageClosed, StorageError, StorageUnusable } from './storage.ts'
@@ -11,7 +12,7 @@ const groupBytesMax = 64 * 1024 * 1024
 
 interface Waiting extends Commit {
   readonly bytes: number
-  readonly resolve: (committed: boolean) => void
+  readonly resolve: (revision: number) => void
   readonly reject: (error: StorageError) => void
 }
 
@@ -21,23 +22,29 @@ export interface Writer {
   readonly shared: BigInt64Array
   /** Says what the main thread knows of the file; before the first commit. */
   attach(facts: Facts): void
-  /** Resolves true when durable, false when what was read has changed; rejects with a `StorageError`. `base` as in `Commit`. */
-  commit(tx: Transaction, base: number): Promise<boolean>
+  /** Resolves with the revision when durable, 0 when what was read has changed; rejects with a `StorageError`. `base` as in `Commit`. */
+  commit(tx: Transaction, base: number): Promise<number>
   /** Ends the thread after its last checkpoint. All commits must have been answered. */
   close(): Promise<void>
 }
 
 /** How the writer thread is started; `script` is for tests. */
-export type WriterOptions = Omit<WriterData, 'shared'> & { readonly script?: URL }
+export type WriterOptions = Omit<WriterData, 'shared'> & {
+  readonly script?: URL
+  /** Counts the groups sent. */
+  readonly groups?: Counter
+}
 
 // The extension is the one this file has: `.ts` in the source tree, `.js` in a built package.
 const writerScript = new URL(`./sqlite-writer${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url)
 
 /** Starts the writer thread; rejects with `StorageUnusable` when it refuses the file. */
-export async function startWriter({ script = writerScript, ...file }: WriterOptions): Promise<Writer> {
+export async function startWriter(options: WriterOptions): Promise<Writer> {
+  const { script = writerScript, groups = new Counter(), ...file } = options
   const shared = sharedWith()
   const thread = new WriterThread(
     () => new Worker(script, { workerData: { ...file, shared }, name: 'storage-writer', execArgv: [] }),
+    groups,
   )
   await thread.started
   return {
@@ -59,9 +66,11 @@ class WriterThread {
   #closing = false
   #dead: StorageError | undefined
   readonly #spawn: () => Worker
+  readonly #groups: Counter
 
-  constructor(spawn: () => Worker) {
+  constructor(spawn: () => Worker, groups: Counter) {
     this.#spawn = spawn
+    this.#groups = groups
     this.started = this.#start()
   }
 
@@ -69,7 +78,7 @@ class WriterThread {
     this.#facts = facts
   }
 
-  commit(tx: Transaction, base: number): Promise<boolean> {
+  commit(tx: Transaction, base: number): Promise<number> {
     if (this.#dead) return Promise.reject(this.#dead)
     return new Promise((resolve, reject) => {
       let bytes = 0
@@ -155,6 +164,7 @@ class WriterThread {
     if (count === 0) return
     const group = this.#queue.splice(0, count)
     this.#sent = group
+    this.#groups.add()
     for (const { tx } of group) this.#facts?.touch(tx.writes.keys())
     const message = packGroup(group)
     this.#worker.ref()
@@ -168,8 +178,8 @@ class WriterThread {
     this.#facts?.settle(results.reduce((highest, result) => Math.max(highest, result), 0))
     for (const [i, { resolve, reject }] of group.entries()) {
       const result = results[i] ?? outcomes.unknown
-      if (result > 0) resolve(true)
-      else if (result === outcomes.conflict) resolve(false)
+      if (result > 0) resolve(result)
+      else if (result === outcomes.conflict) resolve(0)
       else if (result === outcomes.failed) reject(new StorageError(`the commit failed: ${reason}`))
       else reject(new OutcomeUnknown(`it is not known whether the commit was made: ${reason}`))
     }

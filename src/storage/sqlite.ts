@@ -4,6 +4,7 @@ import { mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { setTimeout as pause } from 'node:timers/promises'
+import { type StorageMeter, unreadMeter } from './meter.ts'
 import { runner } from './run.ts'
 import { sqliteExports } from './sqlite-export.ts'
 import { Facts, type FileMoment } from './sqlite-facts.ts'
@@ -21,6 +22,7 @@ export type SqliteOptions = ({ readonly path: string } | { readonly folder: stri
   readonly busyMs?: number
   /** How often one transaction is run before `TooMuchContention`. */
   readonly attemptsMax?: number
+  readonly meter?: StorageMeter | undefined
 }
 
 /** An open SQLite store. */
@@ -42,7 +44,8 @@ const markBusyMs = 2000
  */
 export async function sqliteStorage(options: SqliteOptions): Promise<SqliteStorage> {
   const path = pathOf(options)
-  const writer = await startWriter({ path, bytesMax: options.bytesMax, busyMs: options.busyMs ?? busyMsDefault })
+  const { bytesMax, busyMs = busyMsDefault, meter = unreadMeter() } = options
+  const writer = await startWriter({ path, bytesMax, busyMs, groups: meter.groups })
   let db: DatabaseSync
   let keeper: SqliteKeeper
   try {
@@ -52,7 +55,7 @@ export async function sqliteStorage(options: SqliteOptions): Promise<SqliteStora
     await writer.close()
     throw new StorageUnusable(`${path} cannot be read`, { cause: error })
   }
-  const { view, update, drain } = runner(keeper, options.attemptsMax)
+  const { view, update, drain } = runner(keeper, options.attemptsMax, meter)
   const exports = sqliteExports(path)
   const mark = db.prepare('PRAGMA user_version', { returnArrays: true })
   const markOf = (): number => (mark.get() as unknown as [number])[0]
@@ -199,7 +202,7 @@ function sqliteKeeper(db: DatabaseSync, writer: Writer): SqliteKeeper {
     entries: (query: RangeQuery) => reading(() => reader.entries(query)),
     prove: (tx) => reading(() => prove(tx)),
     async commit(tx) {
-      if (!(await reading(() => expectedHold(tx)))) return false
+      if (!(await reading(() => expectedHold(tx)))) return 0
       return writer.commit(tx, tx.start.floor)
     },
   }

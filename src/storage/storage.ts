@@ -23,6 +23,9 @@ export interface ListOptions {
   readonly limit?: number
 }
 
+/** A value that is there already, or a promise of it: `await` takes both, and what is there costs no turn of the event loop. */
+export type Soon<T> = T | Promise<T>
+
 /**
  * Reads of one transaction. All that is read (keys, absent keys, ranges) is remembered and is proved
  * unchanged before the transaction's function may return its result to the caller.
@@ -30,8 +33,8 @@ export interface ListOptions {
 export interface Reader {
   /** How often the function has run before in this transaction (0 the first time). Above 0 a caller must not trust its caches. */
   readonly attempt: number
-  /** Reads one key. */
-  get(key: string): Promise<Entry | undefined>
+  /** Reads one key. Throws or rejects. */
+  get(key: string): Soon<Entry | undefined>
   /** Reads several keys in one round trip; the answer has the order of the keys. */
   getMany(keys: readonly string[]): Promise<(Entry | undefined)[]>
   /** Names right below the prefix in byte order, folders collapsed to `name/`, as LIST needs. Seeks from folder to folder. */
@@ -67,13 +70,16 @@ export interface Writer extends Reader {
 export interface Storage {
   /** What kind of store this is, as `storage_type` in seal-status tells it: "inmem", "sqlite", "postgresql". */
   readonly kind: string
+  /** Whether nodes on several machines can have the store open. Absent: no. */
+  readonly shared?: boolean
   /** Runs a function over one state of the store. It may run several times: it must have no effect outside. */
-  view<T>(fn: (tx: Reader) => Promise<T>): Promise<T>
+  view<T>(fn: (tx: Reader) => Soon<T>): Promise<T>
   /**
    * Runs a function and commits its writes all or nothing; runs it again when what it read has changed. Writing nothing costs no more than `view`.
    * Resolves when the commit is durable. Rejects with what the function threw (nothing is written then), `OutcomeUnknown`, or `StorageClosed`.
+   * `committed` is told the store-wide revision of the commit before that, unless nothing was written.
    */
-  update<T>(fn: (tx: Writer) => Promise<T>): Promise<T>
+  update<T>(fn: (tx: Writer) => Soon<T>, committed?: (revision: number) => void): Promise<T>
   /**
    * Gives every entry in key order, in pages of bounded size, all of one state of the store whatever is committed meanwhile. The state is
    * taken at the first page. Ending the iteration early frees what it holds; closing the store waits for none of it and ends it with `StorageClosed`.

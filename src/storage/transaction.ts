@@ -7,6 +7,7 @@ import {
   keyBytesMax,
   type ListOptions,
   type Mark,
+  type Soon,
   StorageError,
   ValueTooLarge,
   valueBytesMax,
@@ -35,8 +36,6 @@ export interface RangeRead extends RangeQuery {
   readonly found: RangeFound
 }
 
-type Soon<T> = T | Promise<T>
-
 /** Reads of the committed state. Every call sees one state; arrays and bytes it gives belong to the caller. */
 export interface Source<At extends Moment = Moment> {
   get(key: string, tx: Transaction<At>): Soon<Entry | undefined>
@@ -59,8 +58,8 @@ export interface Keeper<At extends Moment = Moment> extends Source<At> {
   begin(): At
   /** Tells whether all that was read and expected holds together at a moment not before this call. */
   prove(tx: Transaction<At>): Soon<boolean>
-  /** Commits the writes if all that was read and expected still holds; false if not. Resolves when durable. */
-  commit(tx: Transaction<At>): Promise<boolean>
+  /** Commits the writes if all that was read and expected still holds; 0 if not. Resolves with the revision when durable. */
+  commit(tx: Transaction<At>): Promise<number>
 }
 
 /** Thrown into a transaction's function when what it read has changed; the function is run again whatever it makes of it. */
@@ -113,6 +112,10 @@ export interface Write {
   readonly value: Uint8Array | undefined
 }
 
+// What most transactions never have is made when it is first needed.
+const noWrites: ReadonlyMap<string, Uint8Array | undefined> = new Map()
+const noRanges: readonly RangeRead[] = []
+
 /** One run of a transaction's function: a `Writer` over a `Keeper`, with the record of what it read. */
 export class Transaction<At extends Moment = Moment> implements Writer {
   readonly attempt: number
@@ -121,10 +124,10 @@ export class Transaction<At extends Moment = Moment> implements Writer {
   readonly keys = new Map<string, number>()
   /** Versions the caller says keys have. */
   readonly expected = new Map<string, number>()
-  readonly ranges: RangeRead[] = []
+  ranges: readonly RangeRead[] = noRanges
   /** Latest buffered write of each key. */
-  readonly writes = new Map<string, Uint8Array | undefined>()
-  #log: Write[] = []
+  writes: ReadonlyMap<string, Uint8Array | undefined> = noWrites
+  readonly #log: Write[] = []
   #reads = 0
   #doomed = false
   #ended = false
@@ -158,14 +161,17 @@ export class Transaction<At extends Moment = Moment> implements Writer {
     this.#ended = true
   }
 
-  async get(key: string): Promise<Entry | undefined> {
+  get(key: string): Soon<Entry | undefined> {
     this.#check()
-    const own = this.writes.get(key)
-    if (own !== undefined) return { key, value: copyBytes(own), version: pendingVersion }
-    if (this.writes.has(key) || impossible(key)) return undefined
+    if (this.writes.size > 0) {
+      const own = this.writes.get(key)
+      if (own !== undefined) return { key, value: copyBytes(own), version: pendingVersion }
+      if (this.writes.has(key)) return undefined
+    }
+    if (impossible(key)) return undefined
     this.#reads++
     const found = this.#keeper.get(key, this)
-    return this.#remember(key, found instanceof Promise ? await found : found)
+    return found instanceof Promise ? found.then((entry) => this.#remember(key, entry)) : this.#remember(key, found)
   }
 
   async getMany(keys: readonly string[]): Promise<(Entry | undefined)[]> {
@@ -204,8 +210,7 @@ export class Transaction<At extends Moment = Moment> implements Writer {
       names: entries.map(({ key }) => key.slice(prefix.length)),
       versions: entries.map(({ version }) => version),
     }
-    this.#check()
-    this.ranges.push({ ...asked, found })
+    this.#noteRange({ ...asked, found })
     if (own.length === 0) return entries
     const merged = entries.filter(({ key }) => !this.writes.has(key))
     if (own.length > removals) {
@@ -253,14 +258,20 @@ export class Transaction<At extends Moment = Moment> implements Writer {
   rollback(mark: Mark): void {
     this.#checkWritable()
     if (!(mark >= 0 && mark <= this.#log.length)) throw new StorageError('the mark is not of this transaction')
+    if (mark === this.#log.length) return
     this.#log.length = mark
-    this.writes.clear()
-    for (const { key, value } of this.#log) this.writes.set(key, value)
+    this.writes = new Map(this.#log.map(({ key, value }) => [key, value]))
   }
 
   #write(write: Write): void {
     this.#log.push(write)
-    this.writes.set(write.key, write.value)
+    if (this.writes === noWrites) this.writes = new Map()
+    ;(this.writes as Map<string, Uint8Array | undefined>).set(write.key, write.value)
+  }
+
+  #noteRange(range: RangeRead): void {
+    this.#check()
+    this.ranges = [...this.ranges, range]
   }
 
   #check(): void {
@@ -302,8 +313,7 @@ export class Transaction<At extends Moment = Moment> implements Writer {
   async #committedNames(query: RangeQuery): Promise<string[]> {
     this.#reads++
     const names = await this.#keeper.names(query, this)
-    this.#check()
-    this.ranges.push({ ...query, found: { names, versions: undefined } })
+    this.#noteRange({ ...query, found: { names, versions: undefined } })
     return names
   }
 

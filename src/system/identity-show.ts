@@ -3,12 +3,12 @@ import type { AliasRecord, EntityRecord } from '../core/identity/entities.ts'
 import type { Identity } from '../core/identity/store.ts'
 import type { Topology } from '../core/topology.ts'
 import { any, bool, list, map, type ReadContext, str, time } from '../sdk/index.ts'
-import type { Reader } from '../storage/storage.ts'
+import type { Reader, Soon } from '../storage/storage.ts'
 
 /** What the engine needs of core. */
 export interface IdentityPorts {
   readonly identity: Identity
-  topology(tx: Reader): Promise<Topology>
+  topology(tx: Reader): Soon<Topology>
 }
 
 /** Output of reading an entity. */

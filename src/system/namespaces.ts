@@ -213,6 +213,7 @@ export function namespaceOperations(namespaces: Namespaces, mounts: Mounts, seal
                 key_threshold: spec.threshold,
               }
             : info(record),
+          ...(shares && { finish: () => seals.share(record.uuid) }),
         }
       },
     }),

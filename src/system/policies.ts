@@ -187,7 +187,7 @@ export function policyOperations(policies: Policies): Operation[] {
       query: { readonly after: string; readonly limit: number },
     ): Promise<Reply> => {
       const keys = pageOf(await names(tx, context, prefixOf), query)
-      return old ? { data: { keys, policies: keys }, list: true } : listReply(keys)
+      return old ? { data: { keys, policies: keys }, list: true, flat: true } : listReply(keys)
     }
     return [
       all.list({

@@ -72,7 +72,7 @@ export function keyringOperations(lifecycle: Lifecycle): Operation[] {
       async run(_, context) {
         inRoot(context)
         const { term, installedAt, encryptions } = await lifecycle.keyStatus()
-        return { data: { term, install_time: new Date(installedAt).toISOString(), encryptions } }
+        return { data: { term, install_time: new Date(installedAt).toISOString(), encryptions }, flat: true }
       },
     }),
     rotate('rotate'),

@@ -5,12 +5,9 @@ import type { RekeyBackup, RekeyDone, RekeyFamily, RekeyStatus, RekeyTarget, Ver
 import { decodeShare } from '../barrier/shares.ts'
 import { bool, int, invalid, list, map, missing, type Operation, path, type Reply, str } from '../sdk/index.ts'
 import { inRoot } from './in-root.ts'
+import { rawJson } from './raw-json.ts'
 import { changing } from './seal-keyring.ts'
 import { type ShareInput, shareInput } from './share-input.ts'
-
-const rawJson = (body: object): Reply => ({
-  raw: { body: `${JSON.stringify(body)}\n`, contentType: 'application/json' },
-})
 
 const startInput = {
   secret_shares: int('Shares of the new key.').default(0),
@@ -72,6 +69,12 @@ const doneBody = (done: RekeyDone, nonce: string) => ({
   ...(done.verificationNonce !== '' && { verification_nonce: done.verificationNonce }),
 })
 
+/** The newer shape shows the id of the proof also where there is none. */
+const rotatedBody = (done: RekeyDone, nonce: string) => ({
+  ...doneBody(done, nonce),
+  verification_nonce: done.verificationNonce,
+})
+
 const verifyBody = ({ started, nonce, threshold, shares, progress }: VerifyStatus) => ({
   nonce,
   started,
@@ -126,7 +129,9 @@ function withoutToken(lifecycle: Lifecycle, base: string, target: RekeyTarget): 
   const family: RekeyFamily = 'rekey'
   const open = async (request: { listener: { disableUnauthedRekey: boolean } }): Promise<void> => {
     if (request.listener.disableUnauthedRekey) throw missing('unsupported path')
-    if (!(await lifecycle.initialized())) throw invalid('server is not yet initialized')
+    const { initialized, recoverySeal } = await lifecycle.status()
+    if (!initialized) throw invalid('server is not yet initialized')
+    if (target === 'recovery' && !recoverySeal) throw invalid('recovery rekeying not supported')
   }
   const status = async () => rawJson(rekeyBody(await rekey.status(target)))
   const share = (key: string): Buffer => {
@@ -212,7 +217,7 @@ function backupOperations(lifecycle: Lifecycle, pattern: string, target: RekeyTa
       },
       async run(_, context) {
         inRoot(context)
-        return { data: backupBody(await lifecycle.rekey.backup(target)) }
+        return { data: backupBody(await lifecycle.rekey.backup(target)), flat: true }
       },
     }),
     at.delete({
@@ -256,7 +261,7 @@ function withToken(lifecycle: Lifecycle, base: string, target: RekeyTarget): Ope
         const done = await rekey.start(target, wantedOf(input), family)
         if (!done) return status()
         const { secret_threshold: t, secret_shares: n } = input
-        const { nonce: _, ...body } = doneBody(done, '')
+        const { nonce: _, ...body } = rotatedBody(done, '')
         return { data: { ...body, t, n } }
       }),
     }),
@@ -273,7 +278,7 @@ function withToken(lifecycle: Lifecycle, base: string, target: RekeyTarget): Ope
       output: doneFields,
       stages: changing(async (input: ShareInput) => {
         const done = await rekey.update(target, checked(input), input.nonce, family)
-        return done ? { data: doneBody(done, input.nonce) } : status()
+        return done ? { data: rotatedBody(done, input.nonce) } : status()
       }),
     }),
     verify.read({

@@ -4,6 +4,7 @@ import type { DeviceConfig } from '../audit/options.ts'
 import type { Lifecycle } from '../barrier/lifecycle.ts'
 import type { Mounts } from '../core/mounts.ts'
 import type { Namespaces } from '../core/namespaces.ts'
+import type { Nodes } from '../core/nodes.ts'
 import type { Policies } from '../core/policies.ts'
 import type { Acl } from '../core/policy/acl.ts'
 import type { Wrapping } from '../core/wrapping.ts'
@@ -12,18 +13,25 @@ import { type Engine, engine } from '../sdk/engine.ts'
 import type { Reader } from '../storage/storage.ts'
 import { auditOperations } from './audit.ts'
 import { internalOperations } from './internal.ts'
+import { type MetricsPrinter, metricsOperations } from './metrics.ts'
 import { mountOperations } from './mounts.ts'
 import { namespaceSealOperations } from './namespace-seals.ts'
 import { namespaceOperations } from './namespaces.ts'
+import { nodeOperations } from './nodes.ts'
 import { type AclOf, capabilityOperations, policyOperations } from './policies.ts'
-import { type SealFacts, sealOperations } from './seal.ts'
+import { rawOperations } from './raw.ts'
+import { sealOperations } from './seal.ts'
+import type { SealFacts } from './seal-status.ts'
 import { snapshotOperations } from './snapshot.ts'
 import { toolsOperations } from './tools.ts'
 import { type OlderNodes, upgradeOperations } from './upgrade.ts'
 import { wrappingOperations } from './wrapping.ts'
 
 /** What a server says of itself. */
-export type ServerFacts = SealFacts
+export interface ServerFacts extends SealFacts {
+  /** Name of this node. */
+  readonly nodeName: string
+}
 
 export interface SystemPorts {
   readonly lifecycle: Lifecycle
@@ -31,16 +39,22 @@ export interface SystemPorts {
   readonly namespaces: Namespaces
   readonly policies: Policies
   readonly wrapping: Wrapping
+  readonly nodes: Nodes
+  /** Whether several machines can be nodes over the store. */
+  readonly sharedStore: boolean
   readonly acls: AclOf
   readonly facts: ServerFacts
   readonly declaredDevices: readonly DeviceConfig[]
   readonly allowApiAudit: boolean
   readonly allowAuditPrefix: boolean
+  /** Whether `sys/raw` is served. */
+  readonly rawStorage: boolean
   /** The ACL of the caller; undefined without a good token. */
   aclOf(tx: Reader, context: Context): Promise<Acl | undefined>
   auditRoom(): AuditRoom
   health(): AuditHealth | undefined
   readonly olderNodes: OlderNodes
+  readonly printMetrics: MetricsPrinter
   /** A namespace was sealed or unsealed here: what was loaded of it is no longer right. */
   namespaceSealChanged(): void
 }
@@ -56,6 +70,7 @@ export function systemEngine(ports: SystemPorts): Engine {
     singleton: true,
     operations: [
       ...sealOperations(lifecycle, ports.facts, () => ports.health()?.ok ?? true),
+      ...nodeOperations({ nodes: ports.nodes, facts: ports.facts, shared: ports.sharedStore }),
       ...mountOperations(mounts),
       ...policyOperations(policies),
       ...capabilityOperations(ports.acls),
@@ -77,7 +92,9 @@ export function systemEngine(ports: SystemPorts): Engine {
       ...internalOperations({ mounts, aclOf: ports.aclOf, version: ports.facts.apiVersion }),
       ...snapshotOperations(lifecycle.snapshots, ports.facts.cofferVersion),
       ...upgradeOperations(lifecycle, ports.facts.cofferVersion, ports.olderNodes),
+      ...metricsOperations(ports.printMetrics),
       ...toolsOperations,
+      ...(ports.rawStorage ? rawOperations : []),
     ],
   })
 }

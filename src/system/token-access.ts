@@ -4,13 +4,13 @@ import type { FoundToken, TokenRecord } from '../core/tokens/record.ts'
 import type { TokenStore } from '../core/tokens/store.ts'
 import type { Topology } from '../core/topology.ts'
 import { duration, invalid, type ReadContext, str } from '../sdk/index.ts'
-import type { Reader } from '../storage/storage.ts'
+import type { Reader, Soon } from '../storage/storage.ts'
 
 /** What the engine needs of core. */
 export interface TokenPorts {
   readonly store: TokenStore
   readonly identity: Identity
-  topology(tx: Reader): Promise<Topology>
+  topology(tx: Reader): Soon<Topology>
   /** Whether a policy of that name would have an effect; what does not exist is warned of. */
   policyExists(tx: Reader, namespaceUuid: string, name: string): Promise<boolean>
 }

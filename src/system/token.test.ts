@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { identityStore } from '../core/identity/store.ts'
 import { jobRunner } from '../core/jobs.ts'
+import { mountDue } from '../core/mount-due.ts'
 import { rootTokenSpec } from '../core/tokens/create.ts'
 import { tokenStore } from '../core/tokens/store.ts'
 import { loginMethod, type MountWanted, systemTtlSeconds, testTopology } from '../core/tokens/testing.ts'
@@ -102,6 +103,7 @@ async function world(options: { login?: Partial<MountWanted>; renew?: () => Toke
           storageFormat: 2,
           now,
           tx,
+          due: mountDue(tx, mount.facts),
           caller,
           mount: mount.facts,
           warn: (message) => void warnings.push(message),

@@ -23,10 +23,10 @@ const sources = ['platform', 'seal', 'all']
 const formatField = () => str('How the bytes are written: hex or base64.').oneOf(formats)
 const encode = (bytes: Buffer, format: string): string => bytes.toString(format === 'hex' ? 'hex' : 'base64')
 
-/** Decodes standard base64 with its padding; throws `invalid`. */
-function fromBase64(text: string): Buffer {
+/** Decodes standard base64 with its padding; throws `invalid` that names the field. */
+export function fromBase64(text: string, field: string): Buffer {
   if (!/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(text))
-    throw invalid('field "input" is not base64')
+    throw invalid(`field "${field}" is not base64`)
   return Buffer.from(text, 'base64')
 }
 
@@ -99,7 +99,7 @@ interface HashInput {
 function hash({ input, algorithm, format }: HashInput) {
   const name = Object.hasOwn(hashes, algorithm) ? hashes[algorithm] : undefined
   if (!name) throw invalid(`unsupported algorithm: must be one of ${Object.keys(hashes).join(', ')}`)
-  return { data: { sum: encode(createHash(name).update(fromBase64(input)).digest(), format) } }
+  return { data: { sum: encode(createHash(name).update(fromBase64(input, 'input')).digest(), format) } }
 }
 
 const hashInput = {

@@ -65,6 +65,39 @@ bob.auth.token.renew_self(increment="1h")
 bob.auth.token.revoke_self()
 assert not bob.is_authenticated()
 
+# AppRole.
+root.sys.enable_auth_method("approle", path="hva")
+approle = root.auth.approle
+approle.create_or_update_approle("web", token_policies=["hv"], token_ttl="10m", secret_id_num_uses=2, mount_point="hva")
+assert approle.list_roles(mount_point="hva")["data"]["keys"] == ["web"]
+assert approle.read_role("web", mount_point="hva")["data"]["token_ttl"] == 600
+approle.update_role_id("web", "web-1", mount_point="hva")
+assert approle.read_role_id("web", mount_point="hva")["data"]["role_id"] == "web-1"
+made = approle.generate_secret_id("web", metadata={"host": "h1"}, cidr_list=["127.0.0.0/8"], mount_point="hva")["data"]
+assert approle.read_secret_id("web", made["secret_id"], mount_point="hva")["data"]["metadata"] == {"host": "h1"}
+assert approle.list_secret_id_accessors("web", mount_point="hva")["data"]["keys"] == [made["secret_id_accessor"]]
+machine = hvac.Client(url=url)
+login = machine.auth.approle.login("web-1", made["secret_id"], mount_point="hva")
+assert login["auth"]["metadata"] == {"host": "h1", "role_name": "web"}
+assert machine.lookup_token()["data"]["policies"] == ["default", "hv"]
+found = approle.read_secret_id_accessor("web", made["secret_id_accessor"], mount_point="hva")["data"]
+assert found["secret_id_num_uses"] == 1
+approle.destroy_secret_id_accessor("web", made["secret_id_accessor"], mount_point="hva")
+approle.create_custom_secret_id("web", "own-secret-id", mount_point="hva")
+approle.destroy_secret_id("web", "own-secret-id", mount_point="hva")
+for gone in (made["secret_id"], "own-secret-id"):
+    try:
+        hvac.Client(url=url).auth.approle.login("web-1", gone, mount_point="hva")
+        raise AssertionError("a destroyed secret id was taken")
+    except InvalidRequest as error:
+        assert "invalid role or secret ID" in str(error)
+try:
+    approle.read_secret_id_accessor("web", made["secret_id_accessor"], mount_point="hva")
+    raise AssertionError("an accessor was found after its end")
+except InvalidPath:
+    pass
+approle.delete_role("web", mount_point="hva")
+
 # Wrapping.
 wrapped = root.write("sys/wrapping/wrap", wrap_ttl="60s", secret="s")
 token = wrapped["wrap_info"]["token"]

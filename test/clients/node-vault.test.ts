@@ -58,6 +58,25 @@ test('tokens: create, look up, renew, revoke', async () => {
   await assert.rejects(own.tokenLookupSelf(), /permission denied/)
 })
 
+test('a machine logs in by AppRole, with a secret id that came wrapped', async () => {
+  const root = client('root')
+  await root.enableAuth({ mount_point: 'approle', type: 'approle' })
+  await root.addApproleRole({ role_name: 'web', policies: 'default', token_ttl: 600, secret_id_num_uses: 1 })
+  assert.deepEqual((await root.approleRoles()).data.keys, ['web'])
+  assert.equal((await root.getApproleRole({ role_name: 'web' })).data.token_ttl, 600)
+  await root.updateApproleRoleId({ role_name: 'web', role_id: 'web-1' })
+  assert.equal((await root.getApproleRoleId({ role_name: 'web' })).data.role_id, 'web-1')
+  const wrapped = await root.write('auth/approle/role/web/secret-id', {}, { headers: { 'X-Vault-Wrap-TTL': '60' } })
+  const { secret_id } = (await client(wrapped.wrap_info.token).unwrap()).data
+  const machine = client()
+  const login = await machine.approleLogin({ role_id: 'web-1', secret_id })
+  assert.deepEqual([login.auth.metadata, login.auth.lease_duration], [{ role_name: 'web' }, 600])
+  assert.equal((await machine.tokenRenewSelf()).auth.lease_duration, 600)
+  await assert.rejects(client().approleLogin({ role_id: 'web-1', secret_id }), /invalid role or secret ID/)
+  await root.deleteApproleRole({ role_name: 'web' })
+  await assert.rejects(machine.tokenRenewSelf(), /role does not exist/)
+})
+
 test('wrap and unwrap', async () => {
   const root = client('root')
   const wrapped = await root.write('sys/wrapping/wrap', { a: '1' }, { headers: { 'X-Vault-Wrap-TTL': '60' } })

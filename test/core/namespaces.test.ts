@@ -44,6 +44,10 @@ test('an administrator of a child namespace changes nothing of the server', asyn
     ['read', 'sys/config/cors'],
     ['write', 'sys/config/cors', { allowed_origins: '*' }],
     ['delete', 'sys/config/cors'],
+    ['read', 'sys/raw/core/epoch'],
+    ['write', 'sys/raw/core/epoch', { value: 'x' }],
+    ['delete', 'sys/raw/core/epoch'],
+    ['list', 'sys/raw'],
   ]
   for (const [verb, path, body] of attempts) {
     const byHeader = await core.call(verb, path, body, { token, ...inside })

@@ -99,6 +99,7 @@ before(async () => {
   await plantSecrets()
   await plantKeys(init.body.recovery_keys)
   await plantTokens()
+  await plantSecretIds()
   await plantNamespaces()
   await plantWrapped()
   await plantMistakes()
@@ -219,6 +220,31 @@ async function plantTokens(): Promise<void> {
   })
   await bad('POST', 'auth/userpass/users/bob', { password_hash: plant('password hash that is none') })
   await bad('POST', 'auth/userpass/users/bob', { password: [plant('password in a list'), { a: 1 }], token_ttl: 'x' })
+}
+
+async function plantSecretIds(): Promise<void> {
+  const noToken = { 'x-vault-token': '' }
+  await good('POST', 'sys/auth/approle', { type: 'approle' })
+  await good('POST', 'auth/approle/role/web', { role_id: 'names-of-roles-are-no-secret', token_policies: 'all' })
+  const login = (secret_id: unknown) => ({ role_id: 'names-of-roles-are-no-secret', secret_id })
+  const at = 'auth/approle/role/web'
+  const made = keep('secret id', (await good('POST', `${at}/secret-id`, {})).body.data.secret_id)
+  const own = plant('secret id of own choice')
+  await good('POST', `${at}/custom-secret-id`, { secret_id: own, ttl: '1h', num_uses: 5 })
+  await bad('POST', `${at}/custom-secret-id`, { secret_id: own })
+  await bad('POST', `${at}/custom-secret-id`, { secret_id: plant('secret id beside a wrong field'), ttl: 'x' })
+  for (const secret_id of [made, own]) {
+    keep(
+      'token of a machine',
+      (await good('POST', 'auth/approle/login', login(secret_id), noToken)).body.auth.client_token,
+    )
+    await good('POST', `${at}/secret-id/lookup`, { secret_id })
+    await bad('POST', 'auth/approle/login', { role_id: plant('role id that is none'), secret_id }, noToken)
+    await bad('POST', 'auth/approle/role/none/secret-id/lookup', { secret_id })
+  }
+  await bad('POST', 'auth/approle/login', login(plant('wrong secret id')), noToken)
+  await bad('POST', 'auth/approle/login', login({ in: plant('secret id of the wrong type') }), noToken)
+  await good('DELETE', `${at}/secret-id/destroy?secret_id=${own}`)
 }
 
 async function plantNamespaces(): Promise<void> {

@@ -12,9 +12,9 @@ let first: ServerProcess
 let second: ServerProcess
 
 before(async () => {
-  first = await startDurable()
+  first = await startDurable({ extra: 'node_name = "one"\napi_addr = "http://one.example.com:8200"' })
   // The same store behind another port: the configuration of the first is in its memory by now.
-  second = await startDurable({ folder: first.folder, rootToken: first.rootToken })
+  second = await startDurable({ folder: first.folder, rootToken: first.rootToken, extra: 'node_name = "two"' })
   one = world(first)
   two = world(second)
   await one.root('POST', 'sys/mounts/v1', { type: 'kv' })
@@ -44,27 +44,6 @@ test('what one writes, mounts and grants, the other serves at once', async () =>
   assert.equal((await two.as(token, 'GET', 'v1/x')).status, 200)
   await two.root('DELETE', 'sys/mounts/new')
   assert.equal((await one.as(first.rootToken, 'GET', 'new/x')).status, 404)
-})
-
-test('a policy that is changed on one holds for the next request on the other', async () => {
-  const token = await one.token(['changing'])
-  for (let round = 0; round < 10; round++) {
-    const [from, to] = round % 2 ? [one, two] : [two, one]
-    await from.policy('changing', 'path "v1/x" { capabilities = ["read"] }')
-    assert.equal((await to.as(token, 'GET', 'v1/x')).status, 200, `round ${round}`)
-    await to.policy('changing', 'path "v1/x" { capabilities = ["deny"] }')
-    assert.equal((await from.as(token, 'GET', 'v1/x')).status, 403, `round ${round}`)
-  }
-})
-
-test('a token that is revoked on one is dead on the other', async () => {
-  for (let round = 0; round < 10; round++) {
-    const [from, to] = round % 2 ? [one, two] : [two, one]
-    const token = await from.token(['reader'])
-    assert.equal((await to.as(token, 'GET', 'v1/x')).status, 200)
-    await from.root('POST', 'auth/token/revoke', { token })
-    assert.equal((await to.as(token, 'GET', 'v1/x')).status, 403)
-  }
 })
 
 test('a token with seven uses has seven on both together', async () => {
@@ -101,17 +80,82 @@ test('check-and-set has one winner, and no version is lost without it', async ()
   )
 })
 
-test('a new term of the keyring made by one is known to the other', async () => {
-  await one.root('PUT', 'sys/rotate')
-  await one.root('PUT', 'v1/rotated', { value: 'new term' })
-  assert.equal((await two.root('GET', 'v1/rotated')).body.data.value, 'new term')
-  assert.equal((await two.root('GET', 'sys/key-status')).body.data.term, 2)
-  await two.root('PUT', 'v1/rotated', { value: 'from two' })
-  assert.equal((await one.root('GET', 'v1/rotated')).body.data.value, 'from two')
+test('an answer that has written says where, for any node and any form of asking', async () => {
+  const index = async (w: World, method: string, path: string, body?: unknown): Promise<string | null> =>
+    (await w.root(method, path, body)).headers.get('x-vault-index')
+  const revisions: number[] = []
+  for (const w of [one, two, one]) {
+    const text = Buffer.from((await index(w, 'PUT', 'v1/indexed', { value: 'x' })) ?? '', 'base64').toString()
+    const [, cluster, local, replicated] = /^v1:([0-9a-f-]{36}):(\d+):(\d+):$/.exec(text) ?? []
+    assert.equal(cluster, (await w.root('GET', 'sys/seal-status')).body.cluster_id)
+    assert.equal(local, replicated)
+    revisions.push(Number(local))
+  }
+  assert.deepEqual(
+    revisions,
+    [...new Set(revisions)].sort((a, b) => a - b),
+    'it grows',
+  )
+  assert.equal(await index(one, 'GET', 'v1/indexed'), null)
+  const once = await one.token(['reader'], { num_uses: 3 })
+  const use = await two.as(once, 'GET', 'v1/x')
+  assert.ok(use.headers.get('x-vault-index'), 'a use is written')
+  const known = (await index(one, 'PUT', 'v1/indexed', { value: 'y' })) as string
+  for (const sent of [known, `${known}, ${known}`, 'nonsense', Buffer.from('v1:other:1:2:').toString('base64')])
+    for (const inconsistent of ['fail', 'forward-active-node', '']) {
+      const headers = { 'x-vault-index': sent, 'x-vault-inconsistent': inconsistent, 'x-vault-forward': 'active-node' }
+      assert.equal((await two.root('GET', 'v1/indexed', undefined, headers)).body.data.value, 'y')
+    }
 })
 
-test('one that dies leaves the other working', async () => {
+interface NodeRow {
+  readonly node_name: string
+  readonly state: string
+  readonly active_node: boolean
+  readonly api_address: string
+  readonly pid: number
+  readonly last_echo: string
+}
+const nodesOf = async (w: World): Promise<Record<string, NodeRow>> => {
+  const { body } = await w.root('GET', 'sys/ha-status')
+  assert.deepEqual(body.nodes, body.data.nodes, 'where clients look for it')
+  return Object.fromEntries((body.nodes as NodeRow[]).map((node) => [node.node_name, node]))
+}
+
+test('each lists both, with address, process and a fresh sign of life', async () => {
+  for (const w of [one, two]) {
+    const nodes = await nodesOf(w)
+    assert.deepEqual(Object.keys(nodes).sort(), ['one', 'two'])
+    assert.deepEqual(
+      [nodes['one']?.pid, nodes['two']?.pid, nodes['one']?.api_address],
+      [first.child.pid, second.child.pid, 'http://one.example.com:8200'],
+    )
+    for (const node of Object.values(nodes)) {
+      assert.deepEqual([node.state, node.active_node], ['active', true])
+      assert.ok(Math.abs(Date.now() - Date.parse(node.last_echo)) < 15_000)
+    }
+  }
+  await one.root('PUT', 'sys/seal')
+  assert.equal((await nodesOf(two))['one']?.state, 'sealed')
+})
+
+/** Waits until the second node tells this of another one. */
+async function untilState(name: string, state: string, ms: number): Promise<void> {
+  for (const limit = Date.now() + ms; (await nodesOf(two))[name]?.state !== state; ) {
+    assert.ok(Date.now() < limit, `${name} does not get ${state}`)
+    await new Promise((resolve) => setTimeout(resolve, 250))
+  }
+}
+
+test('one that ends signs off; one that dies is silent after 15 seconds, and the other goes on', async () => {
+  const third = await startDurable({ folder: first.folder, rootToken: first.rootToken, extra: 'node_name = "three"' })
+  await untilState('three', 'active', 5_000)
+  await third.end('SIGTERM')
+  assert.equal((await nodesOf(two))['three'], undefined)
   await first.end('SIGKILL')
   await two.root('PUT', 'v1/alone', { value: 'still here' })
   assert.equal((await two.root('GET', 'v1/alone')).body.data.value, 'still here')
+  await untilState('one', 'silent', 30_000)
+  assert.equal((await nodesOf(two))['one']?.active_node, false)
+  assert.equal((await nodesOf(two))['two']?.state, 'active')
 })

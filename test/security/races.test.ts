@@ -70,6 +70,21 @@ describe('exactly so often', () => {
     }
   })
 
+  test('a secret id with 10 uses lets in 10 of many who log in with it at once', async () => {
+    await w.root('POST', 'sys/auth/machines', { type: 'approle' })
+    await w.root('POST', 'auth/machines/role/r', { role_id: 'rid', token_policies: 'reader' })
+    for (const token_type of ['service', 'batch']) {
+      await w.root('POST', 'auth/machines/role/r', { token_type })
+      const { secret_id } = (await w.root('POST', 'auth/machines/role/r/secret-id', { num_uses: 10 })).body.data
+      const answers = await at(many, () => w.as('', 'POST', 'auth/machines/login', { role_id: 'rid', secret_id }))
+      assert.equal(count(answers, 200), 10)
+      assert.equal(count(answers, 400), many - 10)
+      const tokens = answers.flatMap(({ body }) => body.auth?.client_token ?? [])
+      assert.equal(new Set(tokens).size, 10)
+      for (const token of tokens) assert.equal((await w.as(token, 'GET', 'v1/x')).status, 200)
+    }
+  })
+
   test('check-and-set: one of many writers wins each version', async () => {
     for (let version = 0; version < 5; version++) {
       const answers = await at(many, (index) =>
@@ -233,6 +248,35 @@ describe('gone is gone', () => {
     await w.root('POST', 'sys/mounts/kv', { type: 'kv' }, ns)
     assert.equal((await w.as('root', 'GET', 'kv/x', undefined, ns)).status, 404)
     assert.equal((await w.as('root', 'GET', 'sys/policies/acl/all', undefined, ns)).status, 404)
+  })
+
+  test('a secret id that was destroyed, or whose role was, lets in no login that starts after the answer', async () => {
+    await w.root('POST', 'sys/auth/ending', { type: 'approle' })
+    for (const [end, body] of [
+      ['POST auth/ending/role/r/secret-id/destroy', { secret_id: 'mine' }],
+      ['POST auth/ending/role/r/role-id', { role_id: 'another' }],
+      ['DELETE auth/ending/role/r', undefined],
+      ['DELETE sys/auth/ending', undefined],
+    ] as const) {
+      await w.root('POST', 'auth/ending/role/r', { role_id: 'rid', token_type: 'batch' })
+      await w.as('root', 'POST', 'auth/ending/role/r/custom-secret-id', { secret_id: 'mine' })
+      const login = () => w.as('', 'POST', 'auth/ending/login', { role_id: 'rid', secret_id: 'mine' })
+      assert.equal((await login()).status, 200, end)
+      let ended = false
+      let late = 0
+      const asking = at(10, async () => {
+        for (let i = 0; i < 10; i++) {
+          const startedAfter = ended
+          if ((await login()).status === 200 && startedAfter) late++
+        }
+      })
+      const [method = '', path = ''] = end.split(' ')
+      await w.root(method, path, body)
+      ended = true
+      await asking
+      assert.equal(late, 0, end)
+      assert.ok((await login()).status >= 400, end)
+    }
   })
 
   test('a disabled entity stops its tokens at once', async () => {

@@ -42,11 +42,12 @@ function keysOf(text: string, from: string): readonly KeyObject[] {
 const hex64 = /^[0-9a-f]{64}$/
 
 function anchorOf(value: JsonValue, device: string | undefined): KnownAnchor {
-  const { chain, seq, hash, time } = isJsonObject(value) ? value : ({} as JsonObject)
+  const { chain, seq, hash, time, place } = isJsonObject(value) ? value : ({} as JsonObject)
   if (typeof chain !== 'string' || typeof seq !== 'number' || typeof hash !== 'string' || !hex64.test(hash))
     throw new UsageError('an anchor must have chain, seq, hash and time')
   if (typeof time !== 'string') throw new UsageError('an anchor must have chain, seq, hash and time')
-  return { chain, seq, hash, time, ...(device === undefined ? {} : { device }) }
+  const where = typeof place === 'string' ? { place } : {}
+  return { chain, seq, hash, time, ...where, ...(device === undefined ? {} : { device }) }
 }
 
 /** Reads anchors: one, a list of them, or what the server answers. `only` picks a device by its path. */

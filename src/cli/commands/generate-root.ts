@@ -3,7 +3,7 @@ import { randomInt } from 'node:crypto'
 import type { JsonObject } from '../../lib/json.ts'
 import type { Client } from '../client.ts'
 import { type Command, type Context, command } from '../command.ts'
-import { AnswerError, failed, UsageError } from '../errors.ts'
+import { AnswerError, CliError, failed, UsageError } from '../errors.ts'
 import { bool, str } from '../flags.ts'
 import { readPgpKeys } from '../pgp.ts'
 import { columns, struct, wrap } from '../print.ts'
@@ -22,7 +22,8 @@ const flags = {
     files: true,
   }),
   nonce: str('Nonce of the attempt; needed with every share that is given as an argument.'),
-  'recovery-token': bool('Make a recovery token instead of a root token.'),
+  'recovery-token': bool('Make a recovery token instead of a root token, at a server in recovery mode.'),
+  'dr-token': bool('Refused: there is no replication.', { hidden: true }),
 }
 type RootContext = Context<typeof flags>
 
@@ -67,9 +68,18 @@ async function attempt(
     } catch (error) {
       // What the first path said is what the user asked for; only "turned off" leads to the next.
       first ??= error
-      if (!(error instanceof AnswerError) || ![403, 404, 405].includes(error.status)) throw failed(what, error)
+      if (error instanceof AnswerError && [403, 404, 405].includes(error.status)) continue
+      first = error
+      break
     }
   }
+  // A server that is not in recovery mode does not know these paths; what it says depends on the token and the seal.
+  if (recovery && first instanceof AnswerError && first.status !== 400)
+    throw new CliError(
+      2,
+      `${what}: ${first.message}`,
+      'Only a server in recovery mode makes them: "coffer server -recovery".',
+    )
   throw failed(what, first)
 }
 
@@ -161,11 +171,18 @@ const generateRoot = command({
 
       $ coffer operator generate-root -init
       $ coffer operator generate-root
-      $ coffer operator generate-root -decode=ENCODED -otp=OTP`,
+      $ coffer operator generate-root -decode=ENCODED -otp=OTP
+
+    With -recovery-token it makes the token of a server that was started with "coffer server -recovery".`,
   args: { usage: '[KEY]', min: 0, max: 1 },
   flags,
   async run(context) {
     const { init, status, cancel, otp } = context.flags
+    if (context.flags['dr-token'])
+      throw new UsageError(
+        '-dr-token belongs to replication, which Coffer does not have',
+        'Did you mean -recovery-token?',
+      )
     if (context.flags.decode !== '') return decode(context)
     const client = await context.client()
     if (context.flags['generate-otp']) return generateOtp(context, client)

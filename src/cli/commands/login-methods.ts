@@ -56,7 +56,11 @@ export const loginMethods: Readonly<Record<string, LoginMethod>> = {
   approle: {
     help: `Logs in as a machine.
 
-      $ coffer login -method=approle role_id=ID secret_id=-`,
+      $ coffer login -method=approle role_id=ID secret_id=@secret-id.txt
+      $ coffer login -method=approle role_id=ID secret_id=-
+
+  role_id=ID       Which role it is.
+  secret_id=TEXT   Asked for without echo when it is not given; "-" reads it from standard input. Roles that need none take "secret_id=".`,
     needs: { role_id: 'role_id=ID' },
     asks: { field: 'secret_id', label: 'Secret ID (will be hidden): ' },
     path: () => 'login',

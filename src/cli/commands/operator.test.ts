@@ -140,7 +140,16 @@ test('seal, rotate, key-status, step-down, members', async () => {
     'GET sys/key-status': envelope(status),
     'GET sys/ha-status': envelope({
       nodes: [
-        { hostname: 'h', api_address: 'a', cluster_address: 'c', active_node: true, version: '1', last_echo: null },
+        {
+          hostname: 'h',
+          api_address: 'a',
+          cluster_address: 'c',
+          active_node: true,
+          version: '1',
+          last_echo: null,
+          node_name: 'n',
+          state: 'active',
+        },
       ],
     }),
   })
@@ -152,7 +161,7 @@ test('seal, rotate, key-status, step-down, members', async () => {
   assert.deepEqual(JSON.parse((await runAt(server.address, ['operator', 'key-status', '-format=json'])).out), status)
   assert.deepEqual(JSON.parse((await runAt(server.address, ['operator', 'rotate', '-format=json'])).out), status)
   assert.match((await runAt(server.address, ['operator', 'step-down'])).out, /^Success! Stepped down: http/)
-  assert.match((await runAt(server.address, ['operator', 'members'])).out, /\nh +a +c +true +1 +n\/a\n$/)
+  assert.match((await runAt(server.address, ['operator', 'members'])).out, /\nh +a +c +true +1 +n\/a +n +active\n$/)
 })
 
 const started = {

@@ -226,7 +226,9 @@ const stepDown = command({
 const members = command({
   words: ['operator', 'members'],
   synopsis: 'List the nodes of the cluster',
-  help: '      $ coffer operator members',
+  help: `Prints the nodes over the store of the server that is asked: their addresses and versions, when each gave its last sign of life by its own clock, and whether it is active, sealed, or silent for 15 seconds.
+
+      $ coffer operator members`,
   async run(context) {
     const { ui } = context
     const answer = await call(await context.client(), 'Error listing members', { method: 'GET', path: 'sys/ha-status' })
@@ -235,7 +237,7 @@ const members = command({
     else
       ui.out(
         table([
-          ['Host Name', 'API Address', 'Cluster Address', 'Active Node', 'Version', 'Last Echo'],
+          ['Host Name', 'API Address', 'Cluster Address', 'Active Node', 'Version', 'Last Echo', 'Node Name', 'State'],
           ...nodes.map((node) => [
             textOf(node, 'hostname'),
             textOf(node, 'api_address'),
@@ -243,6 +245,8 @@ const members = command({
             String(node['active_node'] === true),
             textOf(node, 'version'),
             textOf(node, 'last_echo'),
+            textOf(node, 'node_name'),
+            textOf(node, 'state'),
           ]),
         ]),
       )

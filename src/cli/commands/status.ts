@@ -72,6 +72,7 @@ export async function showSealStatus(ui: Ui, client: Client, status: JsonObject,
         recovery_seal: status['recovery_seal'] === true,
         recovery_seal_type: status['recovery_seal_type'],
         storage_type: status['storage_type'],
+        recovery_mode: status['recovery_mode'],
         warnings: status['warnings'],
         build_date: textOf(status, 'build_date'),
         ha_enabled: leader['ha_enabled'] === true,
@@ -85,6 +86,7 @@ export async function showSealStatus(ui: Ui, client: Client, status: JsonObject,
   const add = (title: string, value: string): void => {
     if (value !== '') rows.push([title, value])
   }
+  if (status['recovery_mode'] === true) add('Recovery Mode', 'true')
   if (status['migration'] === true) add('Seal Migration in Progress', 'true')
   add('Version', textOf(status, 'version'))
   add('Coffer Version', textOf(status, 'coffer_version'))

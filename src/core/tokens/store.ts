@@ -1,6 +1,7 @@
 // The token store: everything that can happen to a token, over a transaction that the caller opened, so that a request and all it does to
 // tokens commit as one. It holds keys in memory and nothing else; `clear` drops them at seal.
 import { randomBytes } from 'node:crypto'
+import { Timer } from '../../lib/metrics.ts'
 import type { RandomBytes } from '../../lib/random.ts'
 import type { Reader, Writer } from '../../storage/storage.ts'
 import type { EntityRecord } from '../identity/entities.ts'
@@ -14,6 +15,14 @@ import { dueKinds, type FoundToken, type TokenPlace } from './record.ts'
 import { type GrantingMount, type OnRevoke, revocation } from './revoke.ts'
 import { startTidy, tidyHandler } from './tidy.ts'
 
+/** What the token store times. */
+export interface TokenMeter {
+  readonly create: Timer
+  readonly lookup: Timer
+  readonly revoke: Timer
+  readonly revokeTree: Timer
+}
+
 export interface TokenStoreOptions {
   /** Milliseconds since the epoch. */
   readonly now: () => number
@@ -22,6 +31,7 @@ export interface TokenStoreOptions {
   readonly entityPolicies?: (tx: Reader, entity: EntityRecord) => Promise<readonly string[]>
   /** Deletes what else hangs on a token, in the transaction that takes it away. It may run several times. */
   readonly onRevoke?: OnRevoke
+  readonly meter?: TokenMeter
 }
 
 export interface TokenStore {
@@ -73,23 +83,33 @@ export interface TokenStore {
   clear(): void
 }
 
+const unreadMeter = (): TokenMeter => ({
+  create: new Timer(),
+  lookup: new Timer(),
+  revoke: new Timer(),
+  revokeTree: new Timer(),
+})
+
 /** Makes the token store of one process. */
 export function tokenStore(options: TokenStoreOptions): TokenStore {
   const random = options.random ?? randomBytes
   const { now: clock } = options
   const keys = tokenKeys(random)
   const ends = revocation(options.onRevoke ?? (() => {}))
-  const create = (tx: Writer, spec: TokenSpec): Promise<MadeToken> => createToken(keys, random, tx, spec)
+  const meter = options.meter ?? unreadMeter()
+  const create = (tx: Writer, spec: TokenSpec): Promise<MadeToken> =>
+    meter.create.time(createToken(keys, random, tx, spec))
   const entityPolicies = options.entityPolicies ?? (async (_tx: Reader, entity: EntityRecord) => entity.policies)
   return {
-    find: (tx, token, topology, now = clock(), how) => findToken(keys, tx, token, topology, now, how),
+    find: (tx, token, topology, now = clock(), how) =>
+      meter.lookup.time(findToken(keys, tx, token, topology, now, how)),
     findByPlace: (tx, place, topology, now = clock(), how) => findByPlace(tx, place, topology, now, how),
     findByAccessor: (tx, accessor, namespaceUuid, topology, now = clock()) =>
       findByAccessor(tx, accessor, namespaceUuid, topology, now),
     create,
     createFromGrant: (tx, login) => grantToken({ create, entityPolicies }, tx, login),
-    revokeTree: (tx, place, now = clock()) => ends.revokeTree(tx, place, now),
-    revokeOrphan: (tx, place, now = clock()) => ends.revokeOrphan(tx, place, now),
+    revokeTree: (tx, place, now = clock()) => meter.revokeTree.time(ends.revokeTree(tx, place, now)),
+    revokeOrphan: (tx, place, now = clock()) => meter.revoke.time(ends.revokeOrphan(tx, place, now)),
     endUse: (tx, { record }, now = clock()) => ends.revokeTree(tx, record, now),
     startTidy: (tx, namespaceUuid, now = clock()) => startTidy(tx, namespaceUuid, now),
     clearMount: (tx, mount, after, now = clock()) => ends.clearMount(tx, mount, after, now),

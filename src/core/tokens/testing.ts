@@ -1,6 +1,8 @@
 // A small world for tests of tokens: a topology with a root and a child namespace, `auth/token` and login mounts. Never imported by the server.
+import { Timer } from '../../lib/metrics.ts'
 import type { MountFacts } from '../../sdk/context.ts'
 import { type Engine, engine, type RenewGrant } from '../../sdk/engine.ts'
+import { routeMeter } from '../meter.ts'
 import { noSettings } from '../settings.ts'
 import type { Mount, MountRecord, Namespace, NamespaceRecord, Topology } from '../topology.ts'
 
@@ -75,7 +77,8 @@ function buildMount(wanted: MountWanted, namespace: Namespace): Mount {
     nonHmacRequestKeys: [],
     nonHmacResponseKeys: [],
   }
-  return { record, engine: made, variant: made.variant({}), facts, audit, namespace }
+  const routes = routeMeter(() => new Timer())
+  return { record, engine: made, variant: made.variant({}), facts, audit, routes, namespace }
 }
 
 /** Builds a topology: the root, the namespace `team/` (id `team01`), and these mounts. */

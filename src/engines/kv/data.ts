@@ -8,7 +8,9 @@ import {
   deletionMsOf,
   isReadable,
   newSecret,
+  putNewVersion,
   readSecretAndConfig,
+  readText,
   rowOf,
   type SecretRecord,
   secrets,
@@ -71,8 +73,7 @@ function putVersion(
 ): Reply {
   const row = [now, deletionMsOf(now, config, secret), 0] as const
   const next = withVersion(secret, row, config.maxVersions)
-  versionTexts.put(tx, versionId(path, next.secret.current), text)
-  secrets.put(tx, path, next.secret)
+  putNewVersion(tx, path, next.secret, text)
   for (const version of next.dropped) versionTexts.delete(tx, versionId(path, version))
   return { data: versionFacts(next.secret, next.secret.current, row) }
 }
@@ -94,9 +95,7 @@ export const readData = data.read({
     if (!row) return undefined
     const metadata = versionFacts(secret, number, row)
     if (!isReadable(row, now)) return { status: 404, data: { data: null, metadata } }
-    const text = await versionTexts.get(tx, versionId(path, number))
-    if (!text) throw new Error('kv: a version has no data')
-    return { data: { data: text, metadata } }
+    return { data: { data: await readText(tx, path, secret, number), metadata } }
   },
 })
 
@@ -141,8 +140,7 @@ export const patchData = data.patch({
     const row = rowOf(secret, secret.current)
     if (!row) throw missing()
     if (!isReadable(row, context.now)) return { status: 404, data: versionFacts(secret, secret.current, row) }
-    const text = await versionTexts.get(context.tx, versionId(id, secret.current))
-    if (!text) throw new Error('kv: a version has no data')
+    const text = await readText(context.tx, id, secret, secret.current)
     return putVersion(id, secret, config, patchedText(text, input.data), context)
   },
 })

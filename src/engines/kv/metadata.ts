@@ -6,10 +6,10 @@ import type { ReadContext, WriteContext } from '../../sdk/index.ts'
 import { bool, duration, int, invalid, kvpairs, list, listReply, map, missing, path, str } from '../../sdk/index.ts'
 import { pageFields, pageOptions } from '../../sdk/page.ts'
 import { folderOf, readablePath, writablePath } from '../../sdk/texts.ts'
-import { decodeRecord } from '../../storage/collection.ts'
 import { checkedMaxVersions } from './config.ts'
 import {
   type ConfigRecord,
+  decodeSecret,
   firstKept,
   newSecret,
   readSecretAndConfig,
@@ -242,7 +242,7 @@ async function withInfo(names: readonly string[], folder: string, { tx }: ReadCo
   const info: Record<string, unknown> = Object.create(null)
   for (const [index, name] of names.entries()) {
     const entry = entries[index]
-    info[name] = entry ? metadataOf(decodeRecord<SecretRecord>(entry.value)) : {}
+    info[name] = entry ? metadataOf(decodeSecret(entry.value)) : {}
   }
   return listReply(names, info)
 }

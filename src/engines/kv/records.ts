@@ -1,13 +1,16 @@
-// The records of KV version 2: per secret one small record of all its versions, per version the JSON text of its data as it came.
-// Pure functions on them; a record is never changed in place.
+// The records of KV version 2: per secret one record of all its versions with the data of the current one, per older version the JSON
+// text of its data as it came. A record is never changed in place.
+import { Buffer } from 'node:buffer'
+import { JsonText } from '../../lib/json.ts'
+import { formatMillis } from '../../lib/time.ts'
 import { texts } from '../../sdk/texts.ts'
 import { collection, decodeRecord } from '../../storage/collection.ts'
-import type { Reader, Writer } from '../../storage/storage.ts'
+import type { ListOptions, Reader, Writer } from '../../storage/storage.ts'
 
 /** One version: when it was written, when it is or was deleted (0: never), whether its data is destroyed. Milliseconds. */
 export type VersionRow = readonly [createdMs: number, deletionMs: number, destroyed: 0 | 1]
 
-/** A secret without its data. Fields that were never set are left out: this is read with every secret. */
+/** A secret. Fields that were never set are left out: this is read with every secret. */
 export interface SecretRecord {
   /** Number of the newest version; 0 without any. */
   readonly current: number
@@ -24,6 +27,8 @@ export interface SecretRecord {
   readonly metadataCasRequired?: boolean
   readonly deleteAfterSeconds?: number
   readonly custom?: Readonly<Record<string, string>>
+  /** Data of the current version, where it lies in this record. */
+  readonly text?: JsonText
 }
 
 /** Settings of a mount. `deleteAfterSeconds` -1: versions are never deleted by time, whatever the secret says. */
@@ -37,12 +42,74 @@ export interface ConfigRecord {
 /** Versions kept when neither mount nor secret says. */
 const versionsDefault = 10
 
+/** Characters of data that lie in the record of the secret. Longer data would be written again with every change of the metadata. */
+const textLengthMax = 8192
+
+// The record is JSON without line breaks; behind the first one comes the data of the current version, as it came.
+const lineBreak = '\n'
+
+/** Turns a secret into bytes. */
+function encodeSecret({ text, ...record }: SecretRecord): Uint8Array {
+  const head = JSON.stringify(record)
+  return Buffer.from(text ? head + lineBreak + text.text : head, 'utf8')
+}
+
+/** Turns bytes back into a secret. */
+export function decodeSecret(bytes: Uint8Array): SecretRecord {
+  const whole = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8')
+  const end = whole.indexOf(lineBreak)
+  if (end < 0) return JSON.parse(whole) as SecretRecord
+  const record = JSON.parse(whole.slice(0, end)) as SecretRecord & { text: JsonText }
+  record.text = new JsonText(whole.slice(end + 1))
+  return record
+}
+
+const secretsPrefix = 'meta/'
+
 /** Secrets by path. */
-export const secrets = collection<SecretRecord>('meta/')
-/** Data by path and version. */
+export const secrets = {
+  key: (path: string): string => secretsPrefix + path,
+  async get(tx: Reader, path: string): Promise<SecretRecord | undefined> {
+    const entry = await tx.get(secretsPrefix + path)
+    return entry && decodeSecret(entry.value)
+  },
+  has: async (tx: Reader, path: string): Promise<boolean> => (await tx.get(secretsPrefix + path)) !== undefined,
+  put: (tx: Writer, path: string, secret: SecretRecord): void => tx.put(secretsPrefix + path, encodeSecret(secret)),
+  delete: (tx: Writer, path: string): void => tx.delete(secretsPrefix + path),
+  list: (tx: Reader, below: string, options?: ListOptions) => tx.list(secretsPrefix + below, options),
+  scan: (tx: Reader, below: string, options?: ListOptions) => tx.scan(secretsPrefix + below, options),
+}
+
+/** Data of the versions that do not lie in the record of their secret, by path and version. */
 export const versionTexts = texts('version/')
 /** The id of a version's data; the last segment is always the number, so no two secrets share one. */
 export const versionId = (path: string, version: number): string => `${path}/${version}`
+
+/** Reads the data of a version that is kept and not destroyed; throws when it is not there, which is a bug. */
+export async function readText(tx: Reader, path: string, secret: SecretRecord, version: number): Promise<JsonText> {
+  const text =
+    version === secret.current && secret.text ? secret.text : await versionTexts.get(tx, versionId(path, version))
+  if (!text) throw new Error('kv: a version has no data')
+  return text
+}
+
+/** Writes a secret whose current version is new: the data of the one before moves out of the record, the new one's in if it is short. */
+export function putNewVersion(tx: Writer, path: string, secret: SecretRecord, text: JsonText): void {
+  const { text: before, ...record } = secret
+  const previous = secret.current - 1
+  if (before && rowOf(secret, previous)) versionTexts.put(tx, versionId(path, previous), before)
+  const short = text.text.length <= textLengthMax
+  if (!short) versionTexts.put(tx, versionId(path, secret.current), text)
+  secrets.put(tx, path, short ? { ...record, text } : record)
+}
+
+/** Removes the data of a version; gives the secret without it. */
+export function withoutText(tx: Writer, path: string, secret: SecretRecord, version: number): SecretRecord {
+  const { text, ...record } = secret
+  if (text && version === secret.current) return record
+  versionTexts.delete(tx, versionId(path, version))
+  return secret
+}
 
 const configs = collection<ConfigRecord>('config/')
 const configId = 'mount'
@@ -68,7 +135,7 @@ export async function readSecretAndConfig(
   const [config, secret] = await tx.getMany([configs.key(configId), secrets.key(path)])
   return {
     config: config ? decodeRecord<ConfigRecord>(config.value) : configDefault,
-    secret: secret && decodeRecord<SecretRecord>(secret.value),
+    secret: secret && decodeSecret(secret.value),
   }
 }
 
@@ -135,7 +202,7 @@ export function withRows(
 }
 
 /** A moment as clients read it; "" for none. */
-export const timeText = (ms: number): string => (ms === 0 ? '' : new Date(ms).toISOString())
+export const timeText = (ms: number): string => (ms === 0 ? '' : formatMillis(ms))
 
 /** What an answer says of a version. */
 export const versionFacts = (

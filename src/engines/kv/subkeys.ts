@@ -2,7 +2,7 @@
 import { isJsonObject, type JsonObject } from '../../lib/json.ts'
 import { int, map, path, str } from '../../sdk/index.ts'
 import { readablePath } from '../../sdk/texts.ts'
-import { isReadable, rowOf, secrets, versionFacts, versionId, versionTexts } from './records.ts'
+import { isReadable, readText, rowOf, secrets, versionFacts } from './records.ts'
 import { rootReply } from './wrong-path.ts'
 
 /** Gives the object with every leaf null; names below `depth` levels (0: no limit) are left out. */
@@ -38,7 +38,7 @@ export const readSubkeys = path(
     if (!row) return undefined
     const metadata = versionFacts(secret, number, row)
     if (!isReadable(row, now)) return { status: 404, data: { metadata, subkeys: null } }
-    const value = (await versionTexts.get(tx, versionId(path, number)))?.parse()
+    const value = (await readText(tx, path, secret, number)).parse()
     if (!isJsonObject(value)) throw new Error('kv: a version has no data')
     return { data: { metadata, subkeys: namesOnly(value, depth) } }
   },

@@ -162,17 +162,54 @@ test('destroyed and dropped data leaves the store, deleting the metadata leaves 
   const keys = () =>
     storage.view(async (tx) => (await tx.scan('')).map((key) => key.replace(/^.*?\/data\/[^/]+\//, '')))
   await mount.write('config', { max_versions: 2 })
+  // The data of the current version lies in the record of the secret.
   for (const v of [1, 2, 3]) await mount.write('data/a', { data: { v } })
-  assert.deepEqual((await keys()).sort(), ['config/mount', 'meta/a', 'version/a/2', 'version/a/3'])
+  assert.deepEqual((await keys()).sort(), ['config/mount', 'meta/a', 'version/a/2'])
   await mount.write('destroy/a', { versions: [2] })
-  assert.deepEqual((await keys()).sort(), ['config/mount', 'meta/a', 'version/a/3'])
+  assert.deepEqual((await keys()).sort(), ['config/mount', 'meta/a'])
   await mount.write('data/a/3', { data: { other: true } })
   await mount.delete('metadata/a')
-  assert.deepEqual((await keys()).sort(), ['config/mount', 'meta/a/3', 'version/a/3/1'])
+  assert.deepEqual((await keys()).sort(), ['config/mount', 'meta/a/3'])
   assert.equal(await mount.read('data/a'), undefined)
   assert.equal(await mount.read('metadata/a'), undefined)
   assert.equal(await mount.delete('metadata/a'), undefined)
   assert.equal(dataOf(await mount.write('data/a', { data: { v: 'new' } })).version, 1)
+})
+
+test('the data of a destroyed current version is nowhere in the store; what follows it is whole', async () => {
+  const storage = memoryStorage()
+  const mount = await mountForTest(kv, storage, { options: { version: '2' } })
+  const holds = (text: string) =>
+    storage.view(async (tx) => (await tx.entries('')).some(({ value }) => Buffer.from(value).includes(text)))
+  await mount.write('data/a', { data: { v: 'first-canary' } })
+  await mount.write('data/a', { data: { v: 'second-canary' } })
+  assert.equal(await holds('second-canary'), true)
+  await mount.write('destroy/a', { versions: [2, 7, 2] })
+  assert.equal(await holds('second-canary'), false)
+  assert.equal(await holds('first-canary'), true)
+  await mount.write('data/a', { data: { v: 'third' } })
+  await mount.delete('data/a')
+  await mount.write('undelete/a', { versions: [3] })
+  await mount.write('metadata/a', { custom_metadata: { owner: 'ann' } })
+  assert.deepEqual(dataOf(await mount.read('data/a')).data, { v: 'third' })
+  assert.deepEqual(dataOf(await mount.read('data/a', { version: '1' })).data, { v: 'first-canary' })
+  assert.equal(dataOf(await mount.read('data/a', { version: '2' })).data, null)
+  await mount.write('destroy/a', { versions: [1, 3] })
+  for (const text of ['first-canary', 'third']) assert.equal(await holds(text), false)
+})
+
+test('long data and short data follow each other in every order', async () => {
+  const { mount } = await mounted()
+  const long = (n: number) => ({ v: `${n}${'é\n'.repeat(20_000)}` })
+  const short = (n: number) => ({ v: n })
+  const written = [short(1), long(2), long(3), short(4), short(5), long(6)]
+  for (const data of written) await mount.write('data/a', { data })
+  for (const [index, data] of written.entries())
+    assert.deepEqual(dataOf(await mount.read('data/a', { version: String(index + 1) })).data, data)
+  await mount.patch('data/a', { data: { v: null, w: 7 } })
+  assert.deepEqual(dataOf(await mount.read('data/a')).data, { w: 7 })
+  assert.deepEqual(dataOf(await mount.read('subkeys/a')).subkeys, { w: null })
+  assert.deepEqual(dataOf(await mount.read('data/a', { version: '6' })).data, long(6))
 })
 
 test('the oldest versions are dropped: ten are kept, or what mount or secret say, whichever is more', async () => {

@@ -9,8 +9,7 @@ import {
   type SecretRecord,
   secrets,
   type VersionRow,
-  versionId,
-  versionTexts,
+  withoutText,
   withRows,
 } from './records.ts'
 import { rootReply } from './wrong-path.ts'
@@ -23,13 +22,13 @@ async function change(
   input: { readonly path: string; readonly versions: readonly number[] },
   context: WriteContext,
   changed: (row: VersionRow, found: Awaited<ReturnType<typeof readSecretAndConfig>>) => VersionRow,
-): Promise<SecretRecord | undefined> {
+  finish: (secret: SecretRecord) => SecretRecord = (secret) => secret,
+): Promise<undefined> {
   if (input.versions.length === 0) throw invalid('no version number provided')
   const found = await readSecretAndConfig(context.tx, readablePath(input.path))
-  if (!found.secret) return undefined
+  if (!found.secret) return
   const next = withRows(found.secret, input.versions, (row) => (row[2] === 1 ? row : changed(row, found)))
-  secrets.put(context.tx, input.path, next)
-  return next
+  secrets.put(context.tx, input.path, finish(next))
 }
 
 export const deleteVersions = path('delete/{path*}', pathField, 'Marks versions as deleted.').write({
@@ -38,8 +37,7 @@ export const deleteVersions = path('delete/{path*}', pathField, 'Marks versions 
   async run(input, context) {
     if (input.path === '') return rootReply
     const { now } = context
-    await change(input, context, (row) => (isReadable(row, now) ? [row[0], now, 0] : row))
-    return undefined
+    return change(input, context, (row) => (isReadable(row, now) ? [row[0], now, 0] : row))
   },
 })
 
@@ -48,12 +46,11 @@ export const undeleteVersions = path('undelete/{path*}', pathField, 'Takes the d
   input: versionsField('Numbers of the versions to undelete.'),
   async run(input, context) {
     if (input.path === '') return rootReply
-    await change(input, context, (row, { config, secret }) => [
+    return change(input, context, (row, { config, secret }) => [
       row[0],
       secret ? deletionMsOf(context.now, config, secret) : 0,
       0,
     ])
-    return undefined
   },
 })
 
@@ -62,10 +59,12 @@ export const destroyVersions = path('destroy/{path*}', pathField, 'Removes the d
   input: versionsField('Numbers of the versions to destroy.'),
   async run(input, context) {
     if (input.path === '') return rootReply
-    const secret = await change(input, context, (row) => [row[0], row[1], 1])
-    for (const version of secret ? new Set(input.versions) : [])
-      if (secret && rowOf(secret, version)) versionTexts.delete(context.tx, versionId(input.path, version))
-    return undefined
+    const { path: id, versions } = input
+    const destroyed = (secret: SecretRecord) =>
+      versions
+        .filter((version) => rowOf(secret, version))
+        .reduce((left, version) => withoutText(context.tx, id, left, version), secret)
+    return change(input, context, (row) => [row[0], row[1], 1], destroyed)
   },
 })
 
