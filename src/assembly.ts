@@ -11,7 +11,7 @@ import { createLifecycle, type Lifecycle } from './barrier/lifecycle.ts'
 import type { Peers } from './barrier/peers.ts'
 import type { StaticKey } from './barrier/slots.ts'
 import { cleanupKind, cleanupQueue } from './core/cleanup.ts'
-import { moveEpoch } from './core/epoch.ts'
+import { epochKey, moveEpoch, restartEpoch } from './core/epoch.ts'
 import type { Handler } from './core/exchange.ts'
 import { tokenGrants } from './core/grants.ts'
 import { identityStore } from './core/identity/index.ts'
@@ -75,6 +75,8 @@ export interface AssemblyOptions {
   readonly now?: () => number
   /** Milliseconds between looks for a store that others initialise; for tests. */
   readonly lookForKeysMs?: number
+  /** Names of nodes that do not know the newest storage format; absent: as they tell themselves. */
+  readonly olderNodes?: () => Promise<readonly string[]>
 }
 
 export interface Assembly {
@@ -133,6 +135,7 @@ export function assemble(options: AssemblyOptions): Assembly {
     engines,
     defaultLeaseTtlSeconds: options.defaultLeaseTtlSeconds,
     maxLeaseTtlSeconds: options.maxLeaseTtlSeconds,
+    storageFormat: () => lifecycle.storageFormat(),
     namespaceSealed,
     routes: (path) => routeMeter((operation) => instruments.route(path, operation)),
     async loaded(topology) {
@@ -195,6 +198,17 @@ export function assemble(options: AssemblyOptions): Assembly {
     log: (level, message, more) => log[level](more, message),
   })
 
+  /** What jobs work on: like requests they follow the epoch, so that none writes into a store that is being replaced. */
+  const jobStorage: Storage = {
+    kind: storage.kind,
+    view: (fn) => lifecycle.barrier.view(fn),
+    update: (fn) =>
+      lifecycle.barrier.update(async (tx) => {
+        await tables.current(tx)
+        return await fn(tx)
+      }),
+    close: () => lifecycle.barrier.close(),
+  }
   const nodes = nodeRegister({
     storage,
     facts: {
@@ -251,13 +265,14 @@ export function assemble(options: AssemblyOptions): Assembly {
         return (await tokens.create(tx, rootTokenSpec({ id: 'root', uuid: 'root', path: '' }, now()))).token
       },
       moveEpoch: (tx) => moveEpoch(tx, 'mounts'),
+      epoch: { key: epochKey, restart: (tx) => restartEpoch(tx, now()) },
       async onUnseal() {
         const began = performance.now()
         wasOpen = true
         storeId = (await lifecycle.status()).storeId
         await openAudit()
         await lifecycle.barrier.view((tx) => tables.current(tx))
-        jobs.start(lifecycle.barrier)
+        jobs.start(jobStorage)
         clusterName ||= clusterNameOf(facts, (await lifecycle.status()).storeId)
         traffic.open()
         nodes.setActive(now())
@@ -312,6 +327,7 @@ export function assemble(options: AssemblyOptions): Assembly {
       return room
     },
     health: () => room?.health(),
+    olderNodes: options.olderNodes ?? nodes.older,
     printMetrics: metrics.answer,
     namespaceSealChanged: () => tables.clear(),
   })

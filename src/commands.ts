@@ -10,6 +10,7 @@ import { parseWorkers } from './config/workers.ts'
 import type { DevOptions } from './dev.ts'
 import { openLog } from './log.ts'
 import { metricsReference } from './metrics/reference.ts'
+import { migrateCommand } from './migrate.ts'
 import type { Engine } from './sdk/engine.ts'
 import { type DescribedMount, openApiFor } from './sdk/openapi.ts'
 import { serve, serveDev } from './serve.ts'
@@ -147,4 +148,4 @@ const generate = command({
   },
 })
 
-export const serverCommands: readonly Command[] = [server, validate, generate]
+export const serverCommands: readonly Command[] = [server, validate, migrateCommand, generate]

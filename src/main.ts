@@ -6,7 +6,7 @@ const [word, second] = process.argv.slice(2).filter((arg) => !arg.startsWith('-'
 const needsServer =
   word === undefined ||
   ['server', 'generate', 'completion', 'help'].includes(word) ||
-  (word === 'operator' && (second === undefined || second === 'validate-config'))
+  (word === 'operator' && [undefined, 'validate-config', 'migrate'].includes(second))
 const extra = needsServer ? (await import('./commands.ts')).serverCommands : []
 process.exitCode = await runCli(process.argv.slice(2), processIo(), extra)
 if (word === 'server') process.exit()

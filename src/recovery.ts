@@ -1,6 +1,7 @@
 // Recovery mode: a server over a store that may be broken. It serves its status, the making of a recovery token, and with that token
 // sys/raw; it loads no mounts, policies, tokens or audit devices, and runs no jobs. Every request is logged, without values.
 import { Sealed } from './barrier/errors.ts'
+import { formatOf } from './barrier/format.ts'
 import { createRecovery, type Recovery } from './barrier/recovery.ts'
 import type { StaticKey } from './barrier/slots.ts'
 import { envelopeOf, responseOf } from './core/envelope.ts'
@@ -151,7 +152,15 @@ export function recoveryServer({
     const input = operation.decode(params, inputSource(operation.verb, request.query, request.body))
     if (lifecycle) return await lifecycle(input, requestFacts(p))
     const caller = { ...callerWithout(undefined, root), isRoot: true, sudo: true }
-    const context = { now: p.now, mount: sysMount, caller, request: requestFacts(p), warn: () => undefined }
+    const storageFormat = await storage.view(formatOf)
+    const context = {
+      now: p.now,
+      mount: sysMount,
+      caller,
+      request: requestFacts(p),
+      storageFormat,
+      warn: () => undefined,
+    }
     return await recovery.barrier.update(
       async (tx) => await run?.(input, { ...context, tx, due: mountDue(tx, sysMount) }),
     )

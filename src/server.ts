@@ -6,11 +6,18 @@ import { hostname } from 'node:os'
 import path from 'node:path'
 import { type Assembly, assemble } from './assembly.ts'
 import type { DeviceConfig } from './audit/options.ts'
+import { checkFormat } from './barrier/format.ts'
 import type { Lifecycle } from './barrier/lifecycle.ts'
 import type { Peers } from './barrier/peers.ts'
 import { readStaticKeys, type StaticKey } from './barrier/slots.ts'
 import { cofferVersion } from './cli/version.ts'
-import type { ListenerSettings, PostgresSettings, SealSettings, ServerConfig } from './config/server-config.ts'
+import type {
+  ListenerSettings,
+  PostgresSettings,
+  SealSettings,
+  ServerConfig,
+  StorageSettings,
+} from './config/server-config.ts'
 import type { Handler } from './core/exchange.ts'
 import type { ListenerConfig } from './http/limits.ts'
 import { type HttpServer, startListeners } from './http/listener.ts'
@@ -20,6 +27,7 @@ import { metricsRoom } from './metrics/room.ts'
 import { recoveryServer } from './recovery.ts'
 import { memoryStorage } from './storage/memory.ts'
 import type { StorageMeter } from './storage/meter.ts'
+import { checkMigrated } from './storage/migrate.ts'
 import { sqliteStorage } from './storage/sqlite.ts'
 import type { Storage } from './storage/storage.ts'
 import type { ServerFacts } from './system/system.ts'
@@ -45,14 +53,36 @@ export interface Siblings {
 /** Milliseconds that requests under way are given at stop. */
 const graceMs = 10_000
 
-const openStorage = async (config: ServerConfig, log: Log, meter?: StorageMeter): Promise<Storage> => {
-  if (config.storage?.type === 'postgresql') return await openPostgres(config.storage.postgres, log, meter)
-  if (!config.storage || config.storage.type === 'inmem' || !config.storage.file) return memoryStorage({ meter })
-  mkdirSync(path.dirname(path.resolve(config.storage.file)), { recursive: true, mode: 0o700 })
-  return await sqliteStorage({ path: config.storage.file, meter })
+/** What a store tells while it works: troubles (PostgreSQL), and what it measures. */
+export interface StorageEars {
+  warn(message: string): void
+  readonly meter?: StorageMeter | undefined
 }
 
-const openPostgres = async (settings: PostgresSettings, log: Log, meter?: StorageMeter): Promise<Storage> => {
+/** Opens the store of a stanza, making it if need be; without one, a store in memory. */
+export const openStorage = async (settings: StorageSettings | undefined, ears: StorageEars): Promise<Storage> => {
+  const { meter } = ears
+  if (settings?.type === 'postgresql') return await openPostgres(settings.postgres, ears)
+  if (!settings || settings.type === 'inmem' || !settings.file) return memoryStorage({ meter })
+  mkdirSync(path.dirname(path.resolve(settings.file)), { recursive: true, mode: 0o700 })
+  return await sqliteStorage({ path: settings.file, meter })
+}
+
+/** Opens the store of a server; one that is not to be served is refused. */
+const openServed = async (config: ServerConfig, log: Log, meter?: StorageMeter): Promise<Storage> => {
+  const warn = (message: string): void => log.warn({ storage: config.storage?.type }, message)
+  const storage = await openStorage(config.storage, { warn, meter })
+  try {
+    await checkMigrated(storage)
+    await checkFormat(storage)
+    return storage
+  } catch (error) {
+    await storage.close()
+    throw error
+  }
+}
+
+const openPostgres = async (settings: PostgresSettings, { warn, meter }: StorageEars): Promise<Storage> => {
   // Only servers that need the driver load it.
   const { postgresStorage } = await import('./storage/postgres.ts')
   const ms = (seconds: number): number => Math.ceil(seconds * 1000)
@@ -67,7 +97,7 @@ const openPostgres = async (settings: PostgresSettings, log: Log, meter?: Storag
     statementTimeoutMs: ms(settings.statementTimeoutSeconds),
     lockTimeoutMs: ms(settings.lockTimeoutSeconds),
     waitMs: ms(settings.failoverTimeoutSeconds),
-    onTrouble: (message) => log.warn({ storage: 'postgresql' }, message),
+    onTrouble: warn,
     meter,
   })
 }
@@ -184,7 +214,7 @@ export async function startRecoveryServer(config: ServerConfig, log: Log): Promi
   const { type = 'inmem', file } = config.storage ?? {}
   if (type === 'inmem') throw new Error('recovery mode needs a store that lasts: the configuration names none')
   if (file && !existsSync(file)) throw new Error(`there is no store at ${file}: nothing to recover`)
-  const storage = await openStorage(config, log)
+  const storage = await openServed(config, log)
   const { recovery, handler } = recoveryServer({
     storage,
     staticKeys: staticKeysOf(config.seals),
@@ -219,7 +249,7 @@ export async function assembleServer(
     log.warn(facts, message),
   )
   const instruments = instrumentsOf(room)
-  const storage = await openStorage(config, log, instruments.storage).catch((error: unknown) => {
+  const storage = await openServed(config, log, instruments.storage).catch((error: unknown) => {
     room.close()
     throw error
   })

@@ -48,7 +48,12 @@ export const factsForTest = {
 /** Assembles and unseals a core; initialises its store, unless `beside` another core over the same store. */
 export async function startInside(
   storage: Storage,
-  options: { devices?: DeviceConfig[]; now?: () => number; beside?: Inside } = {},
+  options: {
+    devices?: DeviceConfig[]
+    now?: () => number
+    beside?: Inside
+    olderNodes?: () => Promise<string[]>
+  } = {},
 ): Promise<Inside> {
   const staticKeys = options.beside?.staticKeys ?? [
     { id: 'test', key: createSecretKey(randomBytes(32)), current: true },
@@ -65,6 +70,7 @@ export async function startInside(
     rawStorage: true,
     facts: factsForTest,
     ...(options.now ? { now: options.now } : {}),
+    ...(options.olderNodes ? { olderNodes: options.olderNodes } : {}),
   })
   const none = { shares: 0, threshold: 0, pgpKeys: [] }
   const initialize = async () => {

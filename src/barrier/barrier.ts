@@ -114,12 +114,17 @@ class BarrierTransaction implements BarrierWriter {
   }
 
   #open(source: KeySource, entry: Entry): Soon<Entry> {
-    const value = this.#keys(source).decrypt(entry.key, entry.value)
+    let value: Uint8Array | undefined
+    try {
+      value = this.#keys(source).decrypt(entry.key, entry.value)
+    } catch (error) {
+      if (!(error instanceof Undecryptable)) throw error
+    }
     if (value === undefined) return this.#openRefreshed(source, entry)
     return { key: entry.key, value, version: entry.version }
   }
 
-  // Another process has rotated: its term is in the stored keyring.
+  // Another process has rotated, or put another store in this one's place: the keys are in the stored keyring.
   async #openRefreshed(source: KeySource, entry: Entry): Promise<Entry> {
     await source.refresh()
     const value = this.#keys(source).decrypt(entry.key, entry.value)

@@ -8,6 +8,7 @@ import { invalid } from '../sdk/errors.ts'
 import { OutcomeUnknown, type Writer } from '../storage/storage.ts'
 import { recoveryDigest } from './authority.ts'
 import { writerUnder } from './barrier.ts'
+import { newestFormat, putFormat } from './format.ts'
 import { defaultRotateConfig, Keyring, newTerm } from './keyring.ts'
 import type { KeyringRecord, SlotsRecord } from './records.ts'
 import type { SealScope } from './scope.ts'
@@ -97,6 +98,7 @@ export async function initializeStore(
     const record = scope.wrap(keyring)
     scope.records.putKeyring(raw, record)
     scope.records.putSlots(raw, { format: 1, storeId: randomUUID(), type, ...shown, slots: [slot] })
+    putFormat(raw, newestFormat)
     scope.records.counts.put(raw, '1', { reserved: -term.remaining })
     keyring.destroy()
     return { record, result: { keys: secret.keys, recoveryKeys: recovery.keys, rootToken } }

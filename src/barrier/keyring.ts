@@ -200,7 +200,10 @@ export function unwrapKeyring(
     const terms = new Map<number, Term>()
     for (const { number, installedAt } of header.terms) {
       const key = nextKey()
-      terms.set(number, old?.get(number) ?? { number, key, installedAt, remaining: 0, block: 0, reserving: undefined })
+      const same = old?.get(number)
+      // A store that another one took the place of has other keys under the same numbers.
+      if (same?.key.equals(key)) terms.set(number, same)
+      else terms.set(number, { number, key, installedAt, remaining: 0, block: 0, reserving: undefined })
     }
     const slotKeys = new Map<string, KeyObject>()
     for (const id of header.slots) slotKeys.set(id, nextKey())

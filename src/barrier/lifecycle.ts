@@ -1,21 +1,25 @@
 // The life of a store on this node: uninitialised, sealed, unsealed. It owns the keys; core is told when they come and go.
 // Sealing first lets core stop, then drops every key.
 import type { KeyObject } from 'node:crypto'
-import { invalid } from '../sdk/errors.ts'
+import { invalid, unavailable } from '../sdk/errors.ts'
 import type { Storage, Writer } from '../storage/storage.ts'
 import { type Barrier, type BarrierMeter, clearPrefix, createBarrier } from './barrier.ts'
 import { Sealed } from './errors.ts'
+import { formatOf, newestFormat, putFormat } from './format.ts'
 import { createGenerateRoot } from './generate-root.ts'
 import { type InitResult, type InitWanted, initializeStore } from './init.ts'
 import { intervalSecondsMin, maxOperationsMax, maxOperationsMin, type RotateConfig } from './keyring.ts'
 import { createNamespaceSeals, type NamespaceSeals } from './namespace-seal.ts'
 import { type Peers, type SealState, type SharedSeal, sealTogether, stateOf, takeOver, together } from './peers.ts'
 import { createRekey, type Rekey } from './rekey.ts'
+import { lastRestore, restoring } from './restore.ts'
 import { type KeyStatus, SealScope } from './scope.ts'
 import { readSealStatus, type SealStatus } from './seal-status.ts'
 import { decodeShare, ShareProgress } from './shares.ts'
 import { createSlotList, type SlotList } from './slot-list.ts'
 import type { StaticKey } from './slots.ts'
+import { createSnapshots, type Snapshots } from './snapshots.ts'
+import { createSuspension } from './suspension.ts'
 import type { TokenAttempts } from './token-attempt.ts'
 import { openByStatic, readSeal, rewrapStatic, unsealByShares, unsealByStatic } from './unseal.ts'
 
@@ -31,6 +35,8 @@ export interface LifecyclePorts {
   createRootToken(tx: Writer, why: 'init' | 'generate-root'): Promise<string>
   /** Moves the epoch: keys or slots change in this transaction. */
   moveEpoch?(tx: Writer): void | Promise<void>
+  /** The record whose version every process watches, and how it is written anew when all of the store was replaced. */
+  readonly epoch?: { readonly key: string; restart(tx: Writer): void }
   /** The keys are in memory; core loads what it needs. When it throws, the store is sealed again. */
   onUnseal?(): void | Promise<void>
   /** The keys are about to be dropped: stop admitting, let what runs finish. Also called when a process loses its keys. */
@@ -86,6 +92,14 @@ export interface Lifecycle {
   readonly generateRoot: TokenAttempts
   readonly slots: SlotList
   readonly namespaces: NamespaceSeals
+  readonly snapshots: Snapshots
+  /**
+   * The finalized storage format, as the store has it. When the store is being replaced by a snapshot, or was since it was opened here, it rejects with
+   * `Sealed`, and this process opens the store anew when that is over.
+   */
+  storageFormat(): Promise<number>
+  /** Finalizes the newest storage format. */
+  finalizeFormat(): Promise<void>
   /** Does what the clock asks for (also done every minute while unsealed). */
   tick(): Promise<void>
   /** Seals without telling core, and closes nothing: for the end of the process, before storage is closed. */
@@ -98,6 +112,8 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
   const warn = (message: string, cause: unknown) => ports.warn?.(message, cause)
   const progress = new ShareProgress()
   let known = false
+  /** The last restore when the store was opened here. */
+  let restored = ''
   let timer: NodeJS.Timeout | undefined
   let queue: Promise<unknown> = Promise.resolve()
   /** One step of the life at a time. */
@@ -117,7 +133,7 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
       openByStatic(clearPrefix, rootId, slots, staticKeys)?.rootKey,
     lost: () => {
       warn('another process changed the root key and this one cannot follow: sealed', undefined)
-      void inTurn(dropKeys)
+      void inTurn(() => dropKeys())
         .then(() => join(async () => undefined))
         .catch((cause) => warn('sealing after the keys were lost failed', cause))
     },
@@ -131,16 +147,32 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
     onFollow: () => ports.onNamespaceSeal?.(),
   })
   const seal: SharedSeal = { namespace: '', scope, progress }
+  const suspension = createSuspension(scope, {
+    inTurn,
+    dropKeys: (between) => dropKeys(between),
+    async reopen() {
+      if (!scope.keyring && !(await unsealByStatic(scope, staticKeys))) return
+      await opened()
+    },
+    warn,
+  })
+  const snapshots = createSnapshots(scope, barrier, {
+    staticKeys,
+    epoch: ports.epoch,
+    moveEpoch: (tx) => ports.moveEpoch?.(tx),
+    suspend: (change) => suspension.suspend(change),
+  })
 
   const stopClock = () => {
     clearInterval(timer)
     timer = undefined
   }
-  const dropKeys = async (): Promise<void> => {
+  const dropKeys = async (between?: () => Promise<void>): Promise<void> => {
     stopClock()
     progress.reset()
     try {
       await ports.onSeal?.()
+      await between?.()
     } finally {
       await namespaces.dropAll().catch((cause) => warn('releasing the keys of namespaces failed', cause))
       await scope.release().catch((cause) => warn('giving back reserved encryptions failed', cause))
@@ -148,8 +180,16 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
     }
   }
   const dropIfOpen = async (): Promise<void> => (scope.keyring ? dropKeys() : progress.reset())
+  /** Seals for good: also one that only stepped aside for a restore. */
+  const sealHere = async (): Promise<void> => {
+    suspension.end()
+    await dropIfOpen()
+  }
   const opened = async (): Promise<void> => {
     try {
+      await snapshots.finish()
+      restored = await storage.view(lastRestore)
+      await storage.markFormat?.(await storage.view(formatOf))
       await rewrapStatic(scope, staticKeys).catch((cause) =>
         warn('wrapping the seal with its current key failed', cause),
       )
@@ -171,7 +211,7 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
   }
   const follow = (state: SealState): Promise<void> =>
     inTurn(async () => {
-      if (state.namespace === '') await takeOver(seal, state, { opened, drop: dropIfOpen })
+      if (state.namespace === '') await takeOver(seal, state, { opened, drop: sealHere })
       else if (scope.keyring) await namespaces.follow(state)
     })
   /** Takes over all seals of a peer; without one, with the turn still held, does what a process alone does. */
@@ -190,9 +230,30 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
   const tick = async (): Promise<void> => {
     if (!scope.keyring) return
     await scope.tick().catch(unlessSealed)
+    if (scope.keyring) await storageFormat().catch(unlessSealed)
     if (scope.keyring) await namespaces.refresh()
   }
-  const status = (): Promise<SealStatus> => readSealStatus(scope, staticKeys, progress)
+  const storageFormat = async (): Promise<number> => {
+    const { format, replaced } = await storage.view(async (tx) => ({
+      format: await formatOf(tx),
+      replaced: (await restoring(tx)) !== undefined || (await lastRestore(tx)) !== restored,
+    }))
+    if (format > newestFormat)
+      throw unavailable(`the store is finalized for storage format ${format}; this server is too old for it`)
+    if (!replaced) return format
+    void suspension.suspend().catch((cause) => warn('sealing for a restore failed', cause))
+    throw new Sealed()
+  }
+  const status = async (): Promise<SealStatus> => {
+    const found = await readSealStatus(scope, staticKeys, progress)
+    if (found.sealed) return found
+    // Load balancers ask often: so a process that nobody uses learns of a restore before its next request does.
+    const usable = await storageFormat().then(
+      () => true,
+      () => false,
+    )
+    return { ...found, sealed: !usable }
+  }
   const initialize = async (wanted: InitWanted): Promise<InitResult> => {
     const current = staticKeys.find((key) => key.current)
     const result = await initializeStore(scope, current, wanted, (tx) => ports.createRootToken(tx, 'init'))
@@ -230,7 +291,7 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
       await join(() => inTurn(autoUnseal))
       return scope.keyring !== undefined
     },
-    seal: () => sealTogether(peers, '', () => inTurn(dropIfOpen)),
+    seal: () => sealTogether(peers, '', () => inTurn(sealHere)),
     follow,
     async shared() {
       if (scope.keyring) await scope.refresh()
@@ -260,9 +321,22 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
     generateRoot: createGenerateRoot(scope, barrier, (tx) => ports.createRootToken(tx, 'generate-root')),
     slots: createSlotList(scope, staticKeys),
     namespaces,
+    snapshots,
+    storageFormat,
+    async finalizeFormat() {
+      await storage.update(async (raw) => {
+        if ((await formatOf(raw)) >= newestFormat) return
+        putFormat(raw, newestFormat)
+        const tx = barrier.writerOver(raw)
+        await ports.moveEpoch?.(tx)
+        await tx.settle()
+      })
+      await storage.markFormat?.(newestFormat)
+    },
     tick,
     close: () =>
       inTurn(async () => {
+        suspension.end()
         stopClock()
         progress.reset()
         if (!scope.keyring) return

@@ -3,6 +3,7 @@
 import { Buffer } from 'node:buffer'
 import { type Collection, collection } from '../storage/collection.ts'
 import type { Reader, Writer } from '../storage/storage.ts'
+import { clearPrefix } from './barrier.ts'
 
 /** The wrapped keyring. */
 export interface KeyringRecord {
@@ -58,6 +59,9 @@ export interface CountRecord {
 /** The records of one seal, by name. */
 export interface SealRecords {
   readonly prefix: string
+  readonly keyringKey: string
+  readonly slotsKey: string
+  readonly handoverKey: string
   keyring(tx: Reader): Promise<{ value: KeyringRecord; version: number } | undefined>
   slots(tx: Reader): Promise<SlotsRecord | undefined>
   handover(tx: Reader): Promise<HandoverRecord | undefined>
@@ -72,6 +76,9 @@ export function sealRecords(prefix: string): SealRecords {
   const all = collection<unknown>(prefix)
   return {
     prefix,
+    keyringKey: all.key('keyring'),
+    slotsKey: all.key('slots'),
+    handoverKey: all.key('handover'),
     keyring: (tx) => all.getVersioned(tx, 'keyring') as Promise<{ value: KeyringRecord; version: number } | undefined>,
     slots: (tx) => all.get(tx, 'slots') as Promise<SlotsRecord | undefined>,
     handover: (tx) => all.get(tx, 'handover') as Promise<HandoverRecord | undefined>,
@@ -81,6 +88,13 @@ export function sealRecords(prefix: string): SealRecords {
     counts: collection<CountRecord>(`${prefix}count/`),
   }
 }
+
+/** Prefix of what processes tell of themselves: of no use to another store, or to this one at another time. */
+export const nodesPrefix = `${clearPrefix}node/`
+
+/** Reads what a store is called for ever; undefined for one that was not initialised. */
+export const storeIdOf = async (tx: Reader): Promise<string | undefined> =>
+  (await sealRecords(clearPrefix).slots(tx))?.storeId
 
 /** Bytes as the text a record holds. */
 export const toText = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64')

@@ -133,6 +133,8 @@ export function failing(storage: Storage, lost = false) {
       if (struck) throw new OutcomeUnknown('injected after commit')
       return result
     },
+    ...(storage.export && { export: storage.export }),
+    ...(storage.markFormat && { markFormat: storage.markFormat }),
     close: () => storage.close(),
   }
   return { storage: faulty, state }

@@ -2,6 +2,7 @@
 // the last digit. It must never print or log a header, and in preview mode never send anything.
 import { Agent, request as httpRequest } from 'node:http'
 import { request as httpsRequest, Agent as TlsAgent } from 'node:https'
+import type { Readable } from 'node:stream'
 import { isJsonObject, JsonError, type JsonObject, type JsonValue, parseJson } from '../lib/json.ts'
 import { AnswerError, ConnectError, Preview, UsageError } from './errors.ts'
 import { answerHint, connectHint } from './hints.ts'
@@ -9,6 +10,7 @@ import type { CliIo } from './io.ts'
 import { curlString, type PreviewRequest, policyString } from './preview.ts'
 import { type Secret, saysSomething, secretOf } from './secret.ts'
 import { type Settings, tlsOptions } from './settings.ts'
+import { type Transfer, textStart, transferred } from './transfer.ts'
 
 export type Query = ReadonlyArray<readonly [string, string]>
 
@@ -53,6 +55,8 @@ export interface Client {
   /** PUT, which is POST to the server; null: no body came. */
   write(path: string, body: JsonObject): Promise<Secret | null>
   patch(path: string, body: JsonObject): Promise<Secret | null>
+  /** Sends or fetches bytes of any length, without a limit of time or another try; gives the body of the answer. */
+  transfer(call: Transfer): Promise<Readable>
 }
 
 const answerBytesMax = 256 * 1024 * 1024
@@ -301,6 +305,23 @@ export function makeClient(settings: Settings, token: string, io: CliIo): Client
       state.wrapping = false
     },
     send,
+    async transfer(call) {
+      const request: ApiRequest = { method: call.method, path: call.path }
+      const url = urlOf(settings, request)
+      const headers = headersOf(settings, request, { ...state, wrapping: false })
+      if (settings.preview !== undefined) {
+        const shown: PreviewRequest = { method: call.method, url, path: call.path, headers, body: undefined }
+        throw new Preview(settings.preview === 'curl' ? curlString(shown, settings) : policyString(shown))
+      }
+      const { status, body } = await transferred(url, { settings, agent: agentFor(url), headers }, call).catch(
+        (error) => {
+          throw connectErrorOf(error as NodeJS.ErrnoException, settings)
+        },
+      )
+      if (status < 300) return body
+      const text = await textStart(body)
+      throw answerErrorOf(request, url, { status, text, location: '', retryAfter: '', namespace: '' })
+    },
     read: (path, query = []) => ask({ method: 'GET', path, query }),
     list: (path, page) => ask({ method: 'LIST', path, query: paged(page) }),
     scan: (path, page) => ask({ method: 'SCAN', path, query: paged(page) }),

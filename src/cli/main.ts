@@ -20,8 +20,10 @@ import { operatorCommands } from './commands/operator.ts'
 import { policyCommands } from './commands/policy.ts'
 import { rekeyCommands } from './commands/rekey.ts'
 import { slotCommands } from './commands/slots.ts'
+import { snapshotCommands } from './commands/snapshot.ts'
 import { statusCommands } from './commands/status.ts'
 import { tokenCommands } from './commands/token.ts'
+import { upgradeCommands } from './commands/upgrade.ts'
 import { parseData } from './data.ts'
 import { AnswerError, CliError, ConnectError, Preview, UsageError } from './errors.ts'
 import { findFlag, type Parsed, parseBool, parseFlags, splitFlag } from './flags.ts'
@@ -57,6 +59,8 @@ export const clientCommands: readonly Command[] = [
   ...rekeyCommands,
   ...generateRootCommands,
   ...slotCommands,
+  ...snapshotCommands,
+  ...upgradeCommands,
   ...miscCommands,
   ...completionCommands,
 ]

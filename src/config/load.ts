@@ -221,7 +221,8 @@ async function filesOf(path: string): Promise<string[]> {
   return names.map((name) => join(path, name))
 }
 
-async function readText(file: string): Promise<string> {
+/** Reads a file as text; throws `ConfigError`. */
+export async function readText(file: string): Promise<string> {
   const bytes = await readFile(file).catch((error: unknown) => {
     throw problem(file, `cannot be read (${codeOf(error)})`)
   })

@@ -155,6 +155,7 @@ export function admission(ports: AdmissionPorts): Admission {
       mount: mount.facts,
       caller: p.caller,
       request: requestFacts(p),
+      storageFormat: p.topology.settings.storageFormat,
       tx: mount.engine.scope === 'core' ? tx : new ScopedTransaction(tx, mountPrefix(mount.facts)),
       due: mountDue(tx, mount.facts),
       warn: (message) => void p.warnings.push(message),

@@ -90,7 +90,7 @@ export function auditAnswer(
   return {
     ...base,
     response: {
-      data: reply.unwrapped ?? (reply.raw ? undefined : (reply.data ?? undefined)),
+      data: reply.unwrapped ?? (reply.raw || reply.stream ? undefined : (reply.data ?? undefined)),
       auth: reply.auth && auditAuthOf(reply.auth, p),
       secret: undefined,
       wrapInfo: wrapInfo && {

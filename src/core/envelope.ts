@@ -71,7 +71,9 @@ const isEmptyList = (reply: Reply): boolean => {
 
 /** Whether an answer holds nothing a client could want wrapped: 204 and 404. */
 export const isEmpty = (reply: Reply | undefined): boolean =>
-  !reply || isEmptyList(reply) || (!reply.data && !reply.auth && !reply.raw && !reply.unwrapped && !reply.wrapInfo)
+  !reply ||
+  isEmptyList(reply) ||
+  (!reply.data && !reply.auth && !reply.raw && !reply.stream && !reply.unwrapped && !reply.wrapInfo)
 
 /** Prints a reply with status and headers: 404 for an absent read or an empty list, 204 for a write without result. */
 export function responseOf(verb: string, reply: Reply | undefined, envelope: Envelope | undefined): ClientResponse {
@@ -80,6 +82,10 @@ export function responseOf(verb: string, reply: Reply | undefined, envelope: Env
   const headers = reply.headers ? { headers: reply.headers } : {}
   if (reply.raw) {
     return { status: reply.status ?? 200, body: reply.raw.body, contentType: reply.raw.contentType, ...headers }
+  }
+  if (reply.stream) {
+    const { pieces: stream, contentType } = reply.stream
+    return { status: reply.status ?? 200, body: undefined, stream, contentType, ...headers }
   }
   if (reply.unwrapped) return { status: 200, body: reply.unwrapped.text, ...headers }
   const bare = !reply.data && !reply.auth && !envelope.wrapInfo

@@ -16,6 +16,10 @@ export interface Epoch {
 export const epochOf = (entry: Entry | undefined): Epoch =>
   entry ? decodeRecord<Epoch>(entry.value) : { mounts: 0, policies: 0 }
 
+/** Writes the record of a store whose content was replaced: counters that no process can have seen, so that all load anew. */
+export const restartEpoch = (tx: Writer, now: number): void =>
+  tx.put(epochKey, encodeRecord({ mounts: now, policies: now } satisfies Epoch))
+
 /** Moves one counter of the epoch in this transaction. */
 export async function moveEpoch(tx: Writer, what: keyof Epoch): Promise<void> {
   const epoch = epochOf(await tx.get(epochKey))

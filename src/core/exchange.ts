@@ -28,6 +28,8 @@ export interface ClientRequest {
   readonly body: JsonObject | undefined
   /** The body as bytes where the path takes raw bytes (never set together with `body`). */
   readonly rawBody: Uint8Array | undefined
+  /** The body as it arrives, where the path takes one without a limit (never set together with the two above). */
+  readonly rawStream?: AsyncIterable<Uint8Array> | undefined
   readonly contentType: string
   /** Lower-case names. */
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
@@ -60,7 +62,7 @@ export interface ClientResponse {
   readonly headers?: Readonly<Record<string, string | readonly string[]>>
   /** Value of `X-Vault-Index`: the request has written something. */
   readonly index?: string
-  /** Set for answers that go on (log monitor, events): pieces are sent as they come. */
+  /** Set for answers that go on (log monitor, events, snapshots): pieces are sent as they come. */
   readonly stream?: AsyncIterable<string | Uint8Array>
 }
 
@@ -78,6 +80,6 @@ export interface Handler {
   handle(request: ClientRequest): Promise<ClientResponse>
   /** The CORS configuration in force. Cheap. */
   cors(): CorsConfig | Promise<CorsConfig>
-  /** Whether the path (after `/v1/`, namespace prefix included) takes a raw body without the usual size limit, or JSON. */
+  /** Whether the path (after `/v1/`, namespace prefix included) takes JSON, raw bytes, or raw bytes as a stream without limits of size and time. */
   bodyKind(method: string, path: string): 'json' | 'raw' | 'unlimited'
 }

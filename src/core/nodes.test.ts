@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { nodesPrefix } from '../barrier/records.ts'
 import { memoryStorage } from '../storage/memory.ts'
 import type { Storage } from '../storage/storage.ts'
-import { type Nodes, nodeRegister, nodesPrefix } from './nodes.ts'
+import { type Nodes, nodeRegister } from './nodes.ts'
 
 interface World {
   readonly storage: Storage

@@ -1,7 +1,8 @@
 // The nodes over one store: each process writes a record of itself every few seconds and takes it away when it ends. The records lie
-// in clear, so that sealed nodes show too; they are for people to read, and nothing may ever be decided by them.
+// in clear, so that sealed nodes show too; they are for people to read, and nothing is decided by them but that an upgrade is not finalized yet.
 import { randomUUID } from 'node:crypto'
-import { clearPrefix } from '../barrier/barrier.ts'
+import { newestFormat } from '../barrier/format.ts'
+import { nodesPrefix } from '../barrier/records.ts'
 import { decodeRecord, encodeRecord } from '../storage/collection.ts'
 import type { Entry, Storage } from '../storage/storage.ts'
 import { standstill } from './standstill.ts'
@@ -20,7 +21,7 @@ export interface NodeFacts {
 
 interface NodeRecord extends NodeFacts {
   readonly pid: number
-  /** Layout of what this version stores. */
+  /** The newest storage format this version knows. */
   readonly format: number
   /** Milliseconds since the epoch, by the node's own clock. */
   readonly startedAt: number
@@ -44,6 +45,8 @@ export interface Nodes {
   readonly activeSince: number | undefined
   /** All nodes, this one included, by address and name. */
   list(): Promise<NodeView[]>
+  /** Those that give signs of life and do not know the newest storage format, with their versions. */
+  older(): Promise<string[]>
   /** Takes the record away: the process ends. */
   stop(): Promise<void>
 }
@@ -60,9 +63,6 @@ export interface NodesOptions {
   readonly beatMs?: number
 }
 
-/** Raised with a change of stored records that earlier versions cannot read. */
-const storageFormat = 1
-export const nodesPrefix = `${clearPrefix}node/`
 const beatMsDefault = 5_000
 /** Two signs of life may be missed. */
 const silentMs = 15_000
@@ -118,7 +118,7 @@ export function nodeRegister(options: NodesOptions): Nodes {
   const own = (): NodeRecord => ({
     ...facts,
     pid: process.pid,
-    format: storageFormat,
+    format: newestFormat,
     startedAt,
     beatAt: now(),
     ...(activeSince !== undefined && { activeSince }),
@@ -174,7 +174,17 @@ export function nodeRegister(options: NodesOptions): Nodes {
     timer.unref()
   }
 
+  const list = async (): Promise<NodeView[]> => {
+    const mine: NodeView = { ...own(), id, state: activeSince === undefined ? 'sealed' : 'active' }
+    return [mine, ...(await look()).map(({ node }) => node)].sort(byAddress)
+  }
+
   return {
+    list,
+    async older() {
+      const found = (await list()).filter(({ state, format }) => state !== 'silent' && format < newestFormat)
+      return found.map(({ name, cofferVersion }) => `${name} (${cofferVersion})`)
+    },
     async start() {
       running = true
       schedule()
@@ -186,10 +196,6 @@ export function nodeRegister(options: NodesOptions): Nodes {
     },
     get activeSince() {
       return activeSince
-    },
-    async list() {
-      const mine: NodeView = { ...own(), id, state: activeSince === undefined ? 'sealed' : 'active' }
-      return [mine, ...(await look()).map(({ node }) => node)].sort(byAddress)
     },
     async stop() {
       if (!running) return

@@ -78,7 +78,7 @@ export function requestPipeline(ports: PipelinePorts): Pipeline {
       !reply.unwrapped &&
       (reply.status ?? 200) < 400
     ) {
-      if (reply.raw) throw invalid('this answer cannot be wrapped')
+      if (reply.raw || reply.stream) throw invalid('this answer cannot be wrapped')
       const wrapInfo = await ports.grants.wrap(tx, p, printEnvelope(envelope), wrapTtl, reply.auth?.accessor)
       reply = { data: null, wrapInfo, ...(reply.finish && { finish: reply.finish }) }
       envelope = { ...envelopeOf(p.request.id, reply, []), wrapInfo }

@@ -111,6 +111,7 @@ export const requestFacts = (p: Progress): RequestFacts => ({
   fullPath: p.path,
   body: p.request.body,
   rawBody: p.request.rawBody,
+  rawStream: p.request.rawStream,
   query: p.request.query,
   remoteAddress: p.request.remoteAddress,
   wrapTtlSeconds: p.request.wrapTtlSeconds,

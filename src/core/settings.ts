@@ -21,17 +21,20 @@ const corsKey = 'core/cors'
 export const corsOff: CorsConfig = { enabled: false, allowedOrigins: [], allowedHeaders: [], allowCredentials: false }
 
 export interface Settings {
+  /** The format that records may be written in, on all nodes. */
+  readonly storageFormat: number
   readonly auditDevices: readonly DeviceConfig[]
   readonly auditHeaders: Readonly<Record<string, { readonly hmac: boolean }>>
   readonly cors: CorsConfig
 }
 
-export const noSettings: Settings = { auditDevices: [], auditHeaders: {}, cors: corsOff }
+export const noSettings: Settings = { storageFormat: 1, auditDevices: [], auditHeaders: {}, cors: corsOff }
 
-/** Reads all settings. */
-export async function loadSettings(tx: Reader): Promise<Settings> {
+/** Reads all settings; the storage format lies below the barrier and is handed in. */
+export async function loadSettings(tx: Reader, storageFormat: number): Promise<Settings> {
   const cors = await tx.get(corsKey)
   return {
+    storageFormat,
     auditDevices: (await auditDevices.all(tx)).map(({ value }) => value),
     auditHeaders: Object.fromEntries((await auditedHeaders.all(tx)).map(({ id, value }) => [id, value])),
     cors: cors ? decodeRecord<CorsConfig>(cors.value) : corsOff,

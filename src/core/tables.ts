@@ -36,6 +36,8 @@ export interface TablesOptions {
   readonly maxLeaseTtlSeconds: number
   /** Told of every newly loaded topology before a request goes on with it. */
   readonly loaded: (topology: Topology) => Promise<void>
+  /** The finalized storage format. Rejects while the store is being replaced by a snapshot: nothing may be loaded then. */
+  readonly storageFormat: () => Promise<number>
   /** Whether a namespace with a seal of its own is sealed now: nothing of it can be read then. */
   readonly namespaceSealed: (uuid: string) => boolean
   /** Gives what the requests of a mount, named by its full path, are timed with. */
@@ -103,6 +105,7 @@ export function coreTables(options: TablesOptions): Tables {
   }
 
   const load = async (tx: Reader, epoch: number, policyEpoch: number): Promise<Topology> => {
+    const storageFormat = await options.storageFormat()
     const records = [rootNamespace, ...(await namespaceRecords.all(tx)).map((r) => r.value)]
     const namespaces = new Map<string, Namespace>()
     const namespacesById = new Map<string, Namespace>()
@@ -131,7 +134,7 @@ export function coreTables(options: TablesOptions): Tables {
     }
     statesByMount = states
     const root = namespaces.get('') as Namespace
-    const settings = await loadSettings(tx)
+    const settings = await loadSettings(tx, storageFormat)
     return {
       epoch,
       policyEpoch,

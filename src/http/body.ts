@@ -1,6 +1,7 @@
 // Bodies on their way in: read with a limit, then understood: a JSON object whatever the Content-Type says, or a form.
 import { isUtf8 } from 'node:buffer'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
 import { isJsonObject, JsonError, type JsonLimits, type JsonObject, parseJson } from '../lib/json.ts'
 import { ApiError, invalid } from '../sdk/errors.ts'
 import { queryParametersMax } from './limits.ts'
@@ -72,6 +73,40 @@ export function readBody(req: IncomingMessage, res: ServerResponse, bytesMax: nu
     req.on('end', () => resolve(pieces ? Buffer.concat(pieces, size) : first))
     req.on('error', () => resolve(undefined))
     req.on('close', () => resolve(undefined))
+  })
+}
+
+const patientKey = Symbol('patient')
+interface PatientSocket extends Duplex {
+  [patientKey]?: boolean
+}
+
+/** Whether the body that comes over a connection may take any time. Node's watch over slow requests knows one limit for all. */
+export const isPatient = (socket: Duplex): boolean => (socket as PatientSocket)[patientKey] === true
+
+/** Gives a body as it arrives, without limits of size and time (but a connection that falls silent is cut); can be read once. */
+export async function* streamBody(req: IncomingMessage, begin: () => void): AsyncGenerator<Uint8Array> {
+  const socket: PatientSocket = req.socket
+  socket[patientKey] = true
+  begin()
+  try {
+    // Whoever has had enough of it still answers on this connection.
+    for await (const piece of req.iterator({ destroyOnReturn: false })) yield piece as Buffer
+  } catch {
+    throw invalid('the request body was cut short')
+  } finally {
+    socket[patientKey] = false
+  }
+}
+
+/** Throws away what is left of a body that nobody wants, so that the client reads the answer; one that is longer than `bytesMax` is cut off. */
+export function drainBody(req: IncomingMessage, bytesMax: number): void {
+  if (req.complete || req.destroyed) return
+  let left = bytesMax
+  req.on('error', () => undefined)
+  req.on('data', (piece: Buffer) => {
+    left -= piece.length
+    if (left < 0) req.destroy()
   })
 }
 

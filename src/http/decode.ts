@@ -17,9 +17,10 @@ export interface Connection {
 }
 
 /** The request without its body, which is set before core sees it. */
-export interface Draft extends Omit<ClientRequest, 'body' | 'rawBody'> {
+export interface Draft extends Omit<ClientRequest, 'body' | 'rawBody' | 'rawStream'> {
   body: JsonObject | undefined
   rawBody: Uint8Array | undefined
+  rawStream: AsyncIterable<Uint8Array> | undefined
 }
 
 const verbs: Readonly<Record<string, Verb | undefined>> = Object.assign(Object.create(null), {
@@ -133,6 +134,7 @@ export function draftOf(
     query: target.query ?? noQuery,
     body: undefined,
     rawBody: undefined,
+    rawStream: undefined,
     contentType,
     headers,
     wrapTtlSeconds: wrapTtl === undefined ? 0 : wrapTtlOf(wrapTtl),

@@ -9,6 +9,8 @@ export interface Flight {
   readonly expire: (() => void) | undefined
   before: Flight | undefined
   after: Flight | undefined
+  /** Among those that are watched. */
+  watched: boolean
 }
 
 /** The requests of one listener. */
@@ -32,6 +34,7 @@ export class Flights {
       expire,
       before: this.#last,
       after: undefined,
+      watched: true,
     }
     if (this.#last) this.#last.after = flight
     else this.#first = flight
@@ -43,11 +46,18 @@ export class Flights {
   end(flight: Flight): boolean {
     if (flight.done) return false
     flight.done = true
+    this.release(flight)
+    return true
+  }
+
+  /** Takes the limit of time from a request. */
+  release(flight: Flight): void {
+    if (!flight.watched) return
+    flight.watched = false
     if (flight.before) flight.before.after = flight.after
     else this.#first = flight.after
     if (flight.after) flight.after.before = flight.before
     else this.#last = flight.before
-    return true
   }
 
   #sweep(): void {

@@ -8,6 +8,7 @@ import type { TLSSocket } from 'node:tls'
 import type { Handler } from '../core/exchange.ts'
 import { networkOf, plainAddress } from './addresses.ts'
 import { type BoundAddress, bind } from './bind.ts'
+import { isPatient } from './body.ts'
 import { connectionOf } from './connection.ts'
 import { type Encoder, encoderFor, errorResponse } from './encode.ts'
 import { Flights } from './flights.ts'
@@ -181,6 +182,7 @@ function wire(server: Server, site: Site): void {
   })
   server.on('connect', (_req: IncomingMessage, socket: Duplex) => finish(socket, site.encoder, 405, []))
   server.on('clientError', (error, socket) => {
+    if ((error as NodeJS.ErrnoException).code === 'ERR_HTTP_REQUEST_TIMEOUT' && isPatient(socket)) return
     if (!site.shim.rescue(error, socket)) refuse(error, socket as WrappedSocket, site.encoder)
   })
 }

@@ -249,8 +249,45 @@ test('raw paths get bytes, limited unless the path says otherwise', async () => 
   await ask(http, 'POST', '/v1/raw/a', {}, bytes)
   assert.deepEqual([seen()?.body, Buffer.from(seen()?.rawBody ?? [])], [undefined, bytes])
   await refused(413, /request body too large/, 'POST', '/v1/raw/a', {}, Buffer.alloc(100_001))
-  await ask(http, 'POST', '/v1/unlimited/a', {}, Buffer.alloc(300_000))
-  assert.equal(seen()?.rawBody?.length, 300_000)
+})
+
+test('unlimited paths get the body as it comes, longer than the limits of size and time; nobody need read it', async () => {
+  const slow = await startRecorder({
+    maxRequestSizeBytes: 1000,
+    maxRequestDurationSeconds: 1,
+    httpReadTimeoutSeconds: 1,
+  })
+  try {
+    let size = 0
+    slow.handler.reply = async (request) => {
+      for await (const piece of request.rawStream ?? []) size += piece.length
+      return { status: 204, body: undefined }
+    }
+    const wire = await openWire(slow)
+    const send = async (method: string, target: string, body?: string) => {
+      await wire.send(requestText(method, target, {}, body))
+      return (await wire.answer()).status
+    }
+    wire.socket.write('POST /v1/unlimited/a HTTP/1.1\r\nHost: a\r\nContent-Length: 5000\r\n\r\n')
+    for (let i = 0; i < 5; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 700))
+      wire.socket.write(Buffer.alloc(1000))
+    }
+    assert.equal((await wire.answer()).status, 204)
+    assert.equal(size, 5000)
+    slow.handler.reply = () => ({ status: 403, body: '{"errors":["permission denied"]}' })
+    assert.equal(await send('POST', '/v1/unlimited/a', 'x'.repeat(4000)), 403)
+    // The connection lives on, and what comes after is under the limits again.
+    assert.equal(await send('GET', '/v1/a'), 403)
+    assert.equal(await send('POST', '/v1/a', 'x'.repeat(4000)), 413)
+    slow.handler.reply = async (request) => {
+      for await (const _ of request.rawStream ?? []) break
+      return { status: 400, body: '{"errors":["enough"]}' }
+    }
+    assert.equal((await ask(slow, 'POST', '/v1/unlimited/a', {}, 'x'.repeat(4000))).status, 400)
+  } finally {
+    await slow.server.close(100)
+  }
 })
 
 test('a body over the limit is 413, announced or not, and the connection lives on', async () => {

@@ -4,7 +4,7 @@ import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:
 import type { Socket } from 'node:net'
 import type { ClientResponse, Handler, ListenerFacts } from '../core/exchange.ts'
 import { ApiError, invalid } from '../sdk/errors.ts'
-import { checkAnnouncedLength, drainedBytesMax, hasBody, parseBody, readBody } from './body.ts'
+import { checkAnnouncedLength, drainBody, drainedBytesMax, hasBody, parseBody, readBody, streamBody } from './body.ts'
 import { type CorsAnswer, judgeOrigin } from './cors.ts'
 import { type Connection, type Draft, draftOf, takesBody } from './decode.ts'
 import { type Encoder, errorResponse } from './encode.ts'
@@ -76,7 +76,10 @@ export async function serve(site: Site, req: IncomingMessage, res: ServerRespons
     extra = cors?.headers
     const draft = cors?.response ?? read(site, req, method)
     if ('id' in draft) {
-      const whole = !takesBody(draft.verb) || !hasBody(req) || (await readInto(site, req, res, draft, expects))
+      const streams = streamInto(site, req, res, draft, expects)
+      if (streams) site.flights.release(flight)
+      const whole =
+        streams || !takesBody(draft.verb) || !hasBody(req) || (await readInto(site, req, res, draft, expects))
       // The client is gone, or has its 504.
       if (!whole || flight.done) return
       response = await site.handler.handle(draft)
@@ -133,6 +136,16 @@ function connectionOf(site: Site, socket: KnownSocket): Connection {
   return connection
 }
 
+/** Hands the body on as a stream where the path takes it so; it is read, and asked for, only if the request is let through. */
+function streamInto(site: Site, req: IncomingMessage, res: ServerResponse, draft: Draft, expects: boolean): boolean {
+  if (!takesBody(draft.verb) || site.handler.bodyKind(draft.method, draft.path) !== 'unlimited') return false
+  draft.rawStream = streamBody(req, () => {
+    if (expects) res.writeContinue()
+  })
+  res.once('finish', () => drainBody(req, drainedBytesMax(site.limits.bodyBytesMax)))
+  return true
+}
+
 /** Reads the body into the request; false when the client went away before its end. */
 async function readInto(
   site: Site,
@@ -142,10 +155,10 @@ async function readInto(
   expects: boolean,
 ): Promise<boolean> {
   const kind = site.handler.bodyKind(draft.method, draft.path)
-  const bytesMax = kind === 'unlimited' ? Number.POSITIVE_INFINITY : site.limits.bodyBytesMax
-  checkAnnouncedLength(req, bytesMax)
+  const { bodyBytesMax } = site.limits
+  checkAnnouncedLength(req, bodyBytesMax)
   if (expects) res.writeContinue()
-  const bytes = await readBody(req, res, bytesMax)
+  const bytes = await readBody(req, res, bodyBytesMax)
   if (bytes === undefined) return false
   if (kind === 'json') draft.body = parseBody(bytes, draft.contentType, site.limits.json)
   else if (bytes.length > 0) draft.rawBody = bytes

@@ -58,6 +58,8 @@ export interface RequestFacts {
   /** The whole JSON object of the body; undefined without one. */
   readonly body: JsonObject | undefined
   readonly rawBody: Uint8Array | undefined
+  /** The body as it arrives, where the operation takes it without a limit; can be read once. Set even when there is none. */
+  readonly rawStream?: AsyncIterable<Uint8Array> | undefined
   readonly query: Readonly<Record<string, string>>
   readonly remoteAddress: string
   readonly wrapTtlSeconds: number
@@ -76,6 +78,8 @@ export interface Context {
   readonly mount: MountFacts
   readonly caller: Caller
   readonly request: RequestFacts
+  /** The format that every node of this store reads: what an older one could not read must not be written yet. */
+  readonly storageFormat: number
   /** Adds a line to `warnings` of the answer. */
   warn(message: string): void
 }

@@ -33,7 +33,7 @@ interface Described<I extends Fields> {
   readonly deprecated?: boolean
   /** Left out of help and OpenAPI: it only answers those who took a wrong path. */
   readonly unlisted?: boolean
-  /** Takes the body as bytes. */
+  /** Takes the body as bytes; `unlimited`: as a stream (`request.rawStream`) without limits of size and time. */
   readonly rawBody?: 'raw' | 'unlimited'
 }
 

@@ -48,6 +48,12 @@ export interface RawReply {
   readonly contentType: string
 }
 
+/** An answer of any length: nothing is asked of `pieces` before the answer is audited, and an error cuts the answer off. */
+export interface StreamReply {
+  readonly pieces: AsyncIterable<Uint8Array>
+  readonly contentType: string
+}
+
 export interface WrapInfo {
   readonly token: string
   readonly accessor: string
@@ -71,6 +77,8 @@ export interface Reply {
   readonly flat?: boolean
   /** Instead of an envelope: these bytes. */
   readonly raw?: RawReply
+  /** Instead of an envelope: what comes. */
+  readonly stream?: StreamReply
   readonly headers?: Readonly<Record<string, string>>
   /** The answer of an unwrap: the very envelope that was wrapped. */
   readonly unwrapped?: JsonText

@@ -35,6 +35,8 @@ export interface HarnessOptions {
   readonly caller?: Partial<Caller>
   readonly defaultLeaseTtlSeconds?: number
   readonly maxLeaseTtlSeconds?: number
+  /** Default: the newest. */
+  readonly storageFormat?: number
 }
 
 /** Due work of the one mount, beside its data, by time, kind and id. */
@@ -95,6 +97,7 @@ export async function mountForTest(engine: Engine, storage: Storage, settings: H
       listener: { disableUnauthedRekey: false, disableUnauthedGenerateRoot: false },
       ...request,
     },
+    storageFormat: settings.storageFormat ?? Number.MAX_SAFE_INTEGER,
     warn: (message) => void warnings.push(message),
   })
   const call = async (verb: OperationVerb, path: string, query: Record<string, string>, body?: JsonObject) => {

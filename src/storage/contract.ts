@@ -2,6 +2,7 @@
 // count; nothing here may know which implementation it has before it.
 import { afterEach, beforeEach, describe } from 'node:test'
 import { contractOfConcurrency } from './contract-concurrency.ts'
+import { contractOfExport } from './contract-export.ts'
 import { contractOfFacts } from './contract-facts.ts'
 import type { Open, Opened, Subject } from './contract-kit.ts'
 import { contractOfLimits } from './contract-limits.ts'
@@ -24,5 +25,6 @@ export function storageContract(name: string, open: Open): void {
     contractOfConcurrency(subject)
     contractOfRanges(subject)
     contractOfLimits(subject)
+    contractOfExport(subject)
   })
 }

@@ -55,6 +55,7 @@ export function faultyStorage(
       if (wrote) step('committed')
       return result
     },
+    ...(storage.export && { export: storage.export }),
     close: () => storage.close(),
     calls: () => n,
     reset(failAt) {

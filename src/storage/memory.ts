@@ -5,7 +5,7 @@ import type { StorageMeter } from './meter.ts'
 import { startOfKeys } from './order.ts'
 import { runner } from './run.ts'
 import { SortedKeys } from './sorted-keys.ts'
-import type { Entry, Storage } from './storage.ts'
+import { type Entry, type ExportOptions, pageMax, type Storage, StorageClosed } from './storage.ts'
 import {
   type Keeper,
   type Moment,
@@ -35,11 +35,23 @@ export interface MemoryOptions {
 export function memoryStorage(options: MemoryOptions = {}): MemoryStorage {
   const table = new MemoryTable()
   const { view, update, drain } = runner(table, options.attemptsMax, options.meter)
+  let closed = false
   return {
     kind: 'inmem',
     view,
     update,
-    close: drain,
+    async *export(wanted) {
+      for (const page of table.pages(wanted)) {
+        // Others get their turn between pages, as in a store on disk.
+        await turn()
+        if (closed) throw new StorageClosed('the store is closed')
+        yield page
+      }
+    },
+    close() {
+      closed = true
+      return drain()
+    },
     rowsVisited: () => table.visited,
   }
 }
@@ -97,6 +109,23 @@ class MemoryTable implements Keeper {
       }
     }
     return this.#revision
+  }
+
+  /** All entries of the state at the first page. What is stored is never changed in place, so references are a copy. */
+  *pages({ after }: ExportOptions = {}): Generator<Entry[]> {
+    const found: [string, Stored][] = []
+    for (const key of this.#order.from(startOfKeys('', after))) found.push([key, this.#stored.get(key) as Stored])
+    let page: Entry[] = []
+    let bytes = 0
+    for (const [key, { value, version }] of found) {
+      page.push({ key, value: value.slice(), version })
+      bytes += value.byteLength
+      if (page.length < pageMax.entries && bytes < pageMax.bytes) continue
+      yield page
+      page = []
+      bytes = 0
+    }
+    if (page.length > 0) yield page
   }
 
   *#below(prefix: string, start: string): Generator<string> {

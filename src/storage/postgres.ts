@@ -4,6 +4,7 @@ import type { StorageMeter } from './meter.ts'
 import { type PasswordSource, parseAddress } from './postgres-address.ts'
 import { PostgresCommits } from './postgres-commits.ts'
 import type { Connection } from './postgres-connect.ts'
+import { postgresExports } from './postgres-export.ts'
 import { ConnectionLost, failure, readOnly, tell } from './postgres-failure.ts'
 import { newMoment, type PostgresMoment } from './postgres-moment.ts'
 import { Pool } from './postgres-pool.ts'
@@ -86,13 +87,16 @@ export async function postgresStorage(options: PostgresOptions): Promise<Storage
       : new StorageUnusable(failure(error, 'opening the store failed').message)
   }
   const { view, update, drain } = runner(keeperOver(pool, schema), options.attemptsMax, options.meter)
+  const exports = postgresExports(pool.settings, schema)
   let closed: Promise<void> | undefined
   return {
     kind: 'postgresql',
     shared: true,
     view,
     update,
+    export: exports.run,
     close() {
+      exports.close()
       closed ??= drain().then(() => pool.close())
       return closed
     },

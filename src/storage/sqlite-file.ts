@@ -7,8 +7,9 @@ import { StorageUnusable } from './storage.ts'
 
 /** "Coff": tells a store's file from any other SQLite file. */
 export const applicationId = 0x436f6666
-/** Version of the tables below; a file with a higher one is refused. */
-export const schemaVersion = 1
+/** Highest mark known; a file with a higher one is refused. The tables are those of 1; from 2 on the records have that format, which 0.1.0 cannot read. */
+export const schemaVersion = 2
+const tablesVersion = 1
 
 // TEXT compares by its UTF-8 bytes. The table has a rowid: without one, values of some KiB and more sit in the
 // index pages and make every insert and scan several times as dear.
@@ -17,7 +18,7 @@ const schema = `
   CREATE TABLE store (id INTEGER PRIMARY KEY CHECK (id = 1), revision INTEGER NOT NULL) STRICT;
   INSERT INTO store VALUES (1, 0);
   PRAGMA application_id = ${applicationId};
-  PRAGMA user_version = ${schemaVersion};`
+  PRAGMA user_version = ${tablesVersion};`
 
 /** Files up to this size have every page checked at open (some 0.7 ms for each MiB in memory, many times that from a cold disk); larger ones their structure only. */
 const quickCheckBytesMax = 32 * 1024 * 1024
@@ -80,6 +81,21 @@ export function openForReading(path: string): DatabaseSync {
   const db = new DatabaseSync(path, { readOnly: true })
   db.exec('PRAGMA cache_size = -8192')
   return db
+}
+
+/** Raises the mark of an opened file; one that is as high already is left alone. It may block for a moment. */
+export function raiseMark(path: string, version: number, busyMs: number): void {
+  const db = new DatabaseSync(path)
+  try {
+    db.exec('PRAGMA synchronous = FULL; PRAGMA fullfsync = ON')
+    whileBusy(busyMs, () => {
+      db.exec('BEGIN IMMEDIATE')
+      if (pragma(db, 'user_version') < version) db.exec(`PRAGMA user_version = ${version}`)
+      db.exec('COMMIT')
+    })
+  } finally {
+    db.close()
+  }
 }
 
 /** Says what SQLite's error means for the file; names no value. */
@@ -150,7 +166,7 @@ function checkMarks(db: DatabaseSync, path: string): boolean {
       `${path} was written by a newer coffer (schema ${version}, this one knows ${schemaVersion}); use that one`,
     )
   }
-  if (version !== schemaVersion || tables(db) !== 'entry store') throw new StorageUnusable(`${path} is damaged: tables`)
+  if (version < tablesVersion || tables(db) !== 'entry store') throw new StorageUnusable(`${path} is damaged: tables`)
   return true
 }
 

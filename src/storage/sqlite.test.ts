@@ -134,13 +134,26 @@ describe('the file', () => {
     await again.close()
   })
 
-  test('tells whose it is, and of which schema', async () => {
+  test('tells whose it is, and who may open it: a mark that is raised and never lowered', async () => {
     const storage = await sqliteStorage({ folder: newFolder() })
+    const marks = (): unknown[] => {
+      const db = new DatabaseSync(storage.path, { readOnly: true })
+      const found = ['application_id', 'user_version'].map(
+        (name) => Object.values(db.prepare(`PRAGMA ${name}`).get() ?? {})[0],
+      )
+      db.close()
+      return found
+    }
+    assert.deepEqual(marks(), [applicationId, 1])
+    await write(storage, { a: '1' })
+    for (const format of [1, schemaVersion, 1]) await storage.markFormat?.(format)
+    assert.deepEqual(marks(), [applicationId, schemaVersion])
+    await write(storage, { a: '2' })
+    assert.equal(await read(storage, 'a'), '2')
     await storage.close()
-    const db = new DatabaseSync(storage.path)
-    assert.deepEqual({ ...db.prepare('PRAGMA application_id').get() }, { application_id: applicationId })
-    assert.deepEqual({ ...db.prepare('PRAGMA user_version').get() }, { user_version: schemaVersion })
-    db.close()
+    const again = await sqliteStorage({ path: storage.path })
+    assert.equal(await read(again, 'a'), '2')
+    await again.close()
   })
 
   /** Opens a file made by `make` in a new folder; it must be refused with the reason, and left as it was. */
@@ -182,8 +195,8 @@ describe('the file', () => {
   test('is refused when it is newer', () =>
     refused(async (path) => {
       await sound(path)
-      sql('PRAGMA user_version = 2')(path)
-    }, /newer coffer \(schema 2, this one knows 1\)/))
+      sql(`PRAGMA user_version = ${schemaVersion + 1}`)(path)
+    }, /newer coffer \(schema 3, this one knows 2\)/))
 
   const damages: Record<string, (path: string) => void> = {
     'a table is missing': sql('DROP TABLE store'),

@@ -6,8 +6,9 @@ import type { DatabaseSync } from 'node:sqlite'
 import { setTimeout as pause } from 'node:timers/promises'
 import { type StorageMeter, unreadMeter } from './meter.ts'
 import { runner } from './run.ts'
+import { sqliteExports } from './sqlite-export.ts'
 import { Facts, type FileMoment } from './sqlite-facts.ts'
-import { openForReading, sqliteCode } from './sqlite-file.ts'
+import { openForReading, raiseMark, sqliteCode } from './sqlite-file.ts'
 import { startWriter, type Writer } from './sqlite-group.ts'
 import { type SqliteReader, sqliteReader } from './sqlite-reader.ts'
 import { type Storage, StorageError, StorageUnusable } from './storage.ts'
@@ -34,6 +35,8 @@ export interface SqliteStorage extends Storage {
 /** Name of the file in a `folder`. */
 export const fileName = 'coffer.db'
 const busyMsDefault = 60_000
+/** On the main thread: others' commits are short. */
+const markBusyMs = 2000
 
 /**
  * Opens a store, making its file (mode 0600; a `folder` with mode 0700) if need be. Rejects with `StorageUnusable`
@@ -53,14 +56,21 @@ export async function sqliteStorage(options: SqliteOptions): Promise<SqliteStora
     throw new StorageUnusable(`${path} cannot be read`, { cause: error })
   }
   const { view, update, drain } = runner(keeper, options.attemptsMax, meter)
+  const exports = sqliteExports(path)
+  const mark = db.prepare('PRAGMA user_version', { returnArrays: true })
+  const markOf = (): number => (mark.get() as unknown as [number])[0]
   let closed: Promise<void> | undefined
   return {
     kind: 'sqlite',
     path,
     view,
     update,
+    export: exports.run,
+    async markFormat(format) {
+      if (format > markOf()) raiseMark(path, format, markBusyMs)
+    },
     close() {
-      closed ??= drain().then(() => {
+      closed ??= Promise.all([drain(), exports.close()]).then(() => {
         db.close()
         return writer.close()
       })

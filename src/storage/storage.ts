@@ -80,8 +80,26 @@ export interface Storage {
    * `committed` is told the store-wide revision of the commit before that, unless nothing was written.
    */
   update<T>(fn: (tx: Writer) => Soon<T>, committed?: (revision: number) => void): Promise<T>
+  /**
+   * Gives every entry in key order, in pages of bounded size, all of one state of the store whatever is committed meanwhile. The state is
+   * taken at the first page. Ending the iteration early frees what it holds; closing the store waits for none of it and ends it with `StorageClosed`.
+   */
+  export?(options?: ExportOptions): AsyncIterable<readonly Entry[]>
+  /**
+   * Marks the store so that programs which know only lower formats of records refuse to open it, where the store has a mark of its own that all of them
+   * look at. Never lowers a mark.
+   */
+  markFormat?(format: number): Promise<void>
   /** Waits for what is under way, then closes. Later calls reject with `StorageClosed`. */
   close(): Promise<void>
+}
+
+/** A page of an export ends at so many entries, or at the entry that brings its values to so many bytes. */
+export const pageMax = { entries: 1000, bytes: 1024 * 1024 } as const
+
+export interface ExportOptions {
+  /** Only keys after this one, in byte order. */
+  readonly after?: string
 }
 
 /** Base of the errors storage throws; `message` is fit for an operator's eyes and holds no value. */

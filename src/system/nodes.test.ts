@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { newestFormat } from '../barrier/format.ts'
 import { nodeRegister } from '../core/nodes.ts'
 import type { RequestFacts, WriteContext } from '../sdk/context.ts'
 import { findOperation } from '../sdk/dispatch.ts'
@@ -80,7 +81,7 @@ test('ha-status names the nodes; step-down is taken', async () => {
     last_echo: '2023-11-14T22:13:20.000Z',
     version: '1.21.5',
     coffer_version: '0.1.0',
-    storage_format: 1,
+    storage_format: newestFormat,
     node_name: 'one',
     pid: process.pid,
     state: 'active',

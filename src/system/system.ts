@@ -22,7 +22,9 @@ import { type AclOf, capabilityOperations, policyOperations } from './policies.t
 import { rawOperations } from './raw.ts'
 import { sealOperations } from './seal.ts'
 import type { SealFacts } from './seal-status.ts'
+import { snapshotOperations } from './snapshot.ts'
 import { toolsOperations } from './tools.ts'
+import { type OlderNodes, upgradeOperations } from './upgrade.ts'
 import { wrappingOperations } from './wrapping.ts'
 
 /** What a server says of itself. */
@@ -51,6 +53,7 @@ export interface SystemPorts {
   aclOf(tx: Reader, context: Context): Promise<Acl | undefined>
   auditRoom(): AuditRoom
   health(): AuditHealth | undefined
+  readonly olderNodes: OlderNodes
   readonly printMetrics: MetricsPrinter
   /** A namespace was sealed or unsealed here: what was loaded of it is no longer right. */
   namespaceSealChanged(): void
@@ -87,6 +90,8 @@ export function systemEngine(ports: SystemPorts): Engine {
         allowPrefix: ports.allowAuditPrefix,
       }),
       ...internalOperations({ mounts, aclOf: ports.aclOf, version: ports.facts.apiVersion }),
+      ...snapshotOperations(lifecycle.snapshots, ports.facts.cofferVersion),
+      ...upgradeOperations(lifecycle, ports.facts.cofferVersion, ports.olderNodes),
       ...metricsOperations(ports.printMetrics),
       ...toolsOperations,
       ...(ports.rawStorage ? rawOperations : []),

@@ -100,6 +100,7 @@ async function world(options: { login?: Partial<MountWanted>; renew?: () => Toke
         const { operation, params } = findOperation(engine.variant({}), verb, path)
         if (operation.sudo && !caller.sudo) throw new ApiError(403, 'permission denied')
         const context: WriteContext = {
+          storageFormat: 2,
           now,
           tx,
           due: mountDue(tx, mount.facts),
