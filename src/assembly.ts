@@ -12,7 +12,7 @@ import { cleanupKind, cleanupQueue } from './core/cleanup.ts'
 import { moveEpoch } from './core/epoch.ts'
 import type { Handler } from './core/exchange.ts'
 import { tokenGrants } from './core/grants.ts'
-import { identityStore } from './core/identity/index.ts'
+import { groupHandlers, identityStore } from './core/identity/index.ts'
 import { jobRunner } from './core/jobs.ts'
 import { mountTable } from './core/mounts.ts'
 import { namespaceTable } from './core/namespaces.ts'
@@ -53,6 +53,8 @@ export interface AssemblyOptions {
   readonly declaredDevices: readonly DeviceConfig[]
   readonly allowApiAudit: boolean
   readonly allowAuditPrefix: boolean
+  /** Engines besides those registered: for tests. */
+  readonly engines?: readonly Engine[]
   readonly now?: () => number
 }
 
@@ -74,7 +76,9 @@ const sealGraceMs = 2_000
 export function assemble(options: AssemblyOptions): Assembly {
   const { storage, log, facts } = options
   const now = options.now ?? Date.now
-  const engines = new Map(registered.map((engine) => [`${engine.kind}:${engine.type}`, engine]))
+  const engines = new Map(
+    [...registered, ...(options.engines ?? [])].map((engine) => [`${engine.kind}:${engine.type}`, engine]),
+  )
   let room: AuditRoom | undefined
   let declared: readonly DeviceConfig[] = []
   const audit: AuditBroker = {
@@ -149,12 +153,11 @@ export function assemble(options: AssemblyOptions): Assembly {
     policies,
     findToken: (tx, token, topology, at) => tokens.find(tx, token, topology, at),
     findEntity: (tx, uuid, id) => identity.find(tx, uuid, id),
-    entityPolicies: (tx, entity) => identity.policiesOf(tx, entity),
-    templateIdentity: (tx, entity) => identity.templateIdentity(tx, entity),
+    entityBrings: (tx, entity, namespacePath) => identity.bringsOf(tx, entity, namespacePath),
   })
   const jobs = jobRunner({
     now,
-    handlers: new Map([...tokens.handlers, [cleanupKind, cleanup.handler]]),
+    handlers: new Map([...tokens.handlers, ...groupHandlers(now), [cleanupKind, cleanup.handler]]),
     log: (level, message, more) => log[level](more, message),
   })
 

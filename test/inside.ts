@@ -5,6 +5,7 @@ import type { DeviceConfig } from '../src/audit/options.ts'
 import type { Verb } from '../src/core/exchange.ts'
 import { parseJsonObject } from '../src/lib/json.ts'
 import { openLog } from '../src/log.ts'
+import type { Engine } from '../src/sdk/engine.ts'
 import type { Storage } from '../src/storage/storage.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of any shape
@@ -34,7 +35,7 @@ export interface CallOptions {
 /** Assembles, initialises and unseals a core. */
 export async function startInside(
   storage: Storage,
-  options: { devices?: DeviceConfig[]; now?: () => number } = {},
+  options: { devices?: DeviceConfig[]; now?: () => number; engines?: readonly Engine[]; apiAddress?: string } = {},
 ): Promise<Inside> {
   const assembly = assemble({
     storage,
@@ -50,10 +51,11 @@ export async function startInside(
       cofferVersion: '0.0.0',
       clusterName: '',
       hostname: 'test',
-      apiAddress: '',
+      apiAddress: options.apiAddress ?? '',
       clusterAddress: '',
     },
     ...(options.now ? { now: options.now } : {}),
+    ...(options.engines ? { engines: options.engines } : {}),
   })
   const none = { shares: 0, threshold: 0, pgpKeys: [] }
   const { rootToken: root } = await assembly.lifecycle.initialize({

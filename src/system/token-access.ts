@@ -61,6 +61,6 @@ export async function identityPolicies(
   record: TokenRecord,
 ): Promise<readonly string[]> {
   if (record.entityId === '') return []
-  const entity = await identity.get(tx, record.entityNamespaceUuid, record.entityId)
+  const { entity } = await identity.find(tx, record.entityNamespaceUuid, record.entityId)
   return entity ? await identity.policiesOf(tx, entity) : []
 }

@@ -57,6 +57,23 @@ test('a policy that is changed on one holds for the next request on the other', 
   }
 })
 
+test('a group that is changed on one holds for the next request on the other', async () => {
+  await one.policy('grouped', 'path "v1/x" { capabilities = ["read"] }')
+  await one.root('POST', 'sys/auth/people', { type: 'userpass' })
+  await one.root('POST', 'auth/people/users/ann', { password: 'pw-ann-1' })
+  const { body } = await one.as('', 'POST', 'auth/people/login/ann', { password: 'pw-ann-1' })
+  const { client_token: token, entity_id: entity } = body.auth
+  await one.root('POST', 'identity/group/name/g', { policies: ['grouped'] })
+  for (let round = 0; round < 10; round++) {
+    const [from, to] = round % 2 ? [one, two] : [two, one]
+    await from.root('POST', 'identity/group/name/g', { member_entity_ids: [entity], policies: ['grouped'] })
+    assert.equal((await to.as(token, 'GET', 'v1/x')).status, 200, `round ${round}`)
+    const taken = round < 5 ? { member_entity_ids: [] } : { policies: [] }
+    await to.root('POST', 'identity/group/name/g', taken)
+    assert.equal((await from.as(token, 'GET', 'v1/x')).status, 403, `round ${round}`)
+  }
+})
+
 test('a token that is revoked on one is dead on the other', async () => {
   for (let round = 0; round < 10; round++) {
     const [from, to] = round % 2 ? [one, two] : [two, one]

@@ -1,7 +1,8 @@
 // Limits on what clients may put into identities, so that records and keys stay small. Source: OpenBao's identity store.
 import { invalid } from '../../sdk/errors.ts'
 
-const nameMax = 1024
+/** Characters a name may have. */
+export const nameMax = 1024
 const metadataPairsMax = 64
 const metadataKeyMax = 128
 const metadataValueMax = 512
