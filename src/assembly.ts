@@ -39,6 +39,7 @@ import { helpFor } from './sdk/help.ts'
 import type { OperationVerb } from './sdk/operation.ts'
 import type { Reader, Storage } from './storage/storage.ts'
 import { identityEngine } from './system/identity.ts'
+import { rotationHandlers } from './system/oidc/index.ts'
 import { type ServerFacts, systemEngine } from './system/system.ts'
 import { tokenEngine } from './system/token.ts'
 
@@ -157,7 +158,12 @@ export function assemble(options: AssemblyOptions): Assembly {
   })
   const jobs = jobRunner({
     now,
-    handlers: new Map([...tokens.handlers, ...groupHandlers(now), [cleanupKind, cleanup.handler]]),
+    handlers: new Map([
+      ...tokens.handlers,
+      ...groupHandlers(now),
+      ...rotationHandlers(now),
+      [cleanupKind, cleanup.handler],
+    ]),
     log: (level, message, more) => log[level](more, message),
   })
 
@@ -249,7 +255,7 @@ export function assemble(options: AssemblyOptions): Assembly {
   })
   const add = (engine: Engine) => engines.set(`${engine.kind}:${engine.type}`, engine)
   add(system)
-  add(identityEngine({ identity, topology: (tx) => tables.current(tx) }))
+  add(identityEngine({ identity, tokens, topology: (tx) => tables.current(tx), apiAddress: facts.apiAddress }))
   add(
     tokenEngine({
       store: tokens,

@@ -21,7 +21,7 @@ const families = [
   /^wrapping$/,
   /^cubbyhole$/,
   /^namespaces(-isolation)?$/,
-  /^identity-(?!mfa|oidc)/,
+  /^identity-(?!mfa|oidc-provider)/,
   /^audit$/,
   /^request-level$/,
   /^userpass-basics$/,

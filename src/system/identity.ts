@@ -23,6 +23,7 @@ import { groupOperations } from './identity-groups.ts'
 import { lookupOperations } from './identity-lookup.ts'
 import { mergeOperation } from './identity-merge.ts'
 import { entityOutput, here, type IdentityPorts, keysOutput, mountOf, showEntity } from './identity-show.ts'
+import { type OidcPorts, oidcOperations } from './oidc/index.ts'
 
 const entityFields = {
   name: str('Name of the entity; without one a name is made up.'),
@@ -40,7 +41,7 @@ interface EntityInput {
 }
 
 /** Makes the engine over its ports. */
-export function identityEngine(ports: IdentityPorts): Engine {
+export function identityEngine(ports: IdentityPorts & OidcPorts): Engine {
   return engine({
     type: 'identity',
     kind: 'secret',
@@ -54,6 +55,7 @@ export function identityEngine(ports: IdentityPorts): Engine {
       ...groupAliasOperations(ports),
       ...lookupOperations(ports),
       mergeOperation(ports),
+      ...oidcOperations(ports),
     ],
   })
 }
