@@ -39,7 +39,7 @@ import { helpFor } from './sdk/help.ts'
 import type { OperationVerb } from './sdk/operation.ts'
 import type { Reader, Storage } from './storage/storage.ts'
 import { identityEngine } from './system/identity.ts'
-import { rotationHandlers } from './system/oidc/index.ts'
+import { oidcHandlers } from './system/oidc/index.ts'
 import { type ServerFacts, systemEngine } from './system/system.ts'
 import { tokenEngine } from './system/token.ts'
 
@@ -161,7 +161,7 @@ export function assemble(options: AssemblyOptions): Assembly {
     handlers: new Map([
       ...tokens.handlers,
       ...groupHandlers(now),
-      ...rotationHandlers(now),
+      ...oidcHandlers(now),
       [cleanupKind, cleanup.handler],
     ]),
     log: (level, message, more) => log[level](more, message),

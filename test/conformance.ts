@@ -21,7 +21,7 @@ const families = [
   /^wrapping$/,
   /^cubbyhole$/,
   /^namespaces(-isolation)?$/,
-  /^identity-(?!mfa|oidc-provider)/,
+  /^identity-(?!mfa)/,
   /^audit$/,
   /^request-level$/,
   /^userpass-basics$/,

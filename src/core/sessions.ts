@@ -72,7 +72,9 @@ export function sessionCache(ports: SessionPorts): Sessions {
     }
     // An entity inherited from a parent's namespace brings the policies of that namespace.
     const home = topology.namespacesByUuid.get(record.entityNamespaceUuid)
-    const brought = entity && (await ports.entityBrings(tx, entity, home?.record.path ?? ''))
+    // An access token of the OpenID provider has nothing of what its entity may.
+    const bringer = record.access ? undefined : entity
+    const brought = bringer && (await ports.entityBrings(tx, bringer, home?.record.path ?? ''))
     for (const fact of brought?.facts ?? []) {
       facts.push(fact)
       entityTag += `+${fact.version}`

@@ -12,11 +12,27 @@ export const jsonReply = (
   headers,
 })
 
-/** The fields of an error of OAuth. The texts hold nothing that a client has sent. */
-export interface OAuthError {
-  readonly error: string
-  readonly description: string
+/** A no of OAuth. Unlike an `ApiError` it keeps what was written: a code that was tried is spent. Its texts hold nothing a client sent. */
+export class Refusal extends Error {
+  override name = 'Refusal'
+  /** As the specifications name it: `invalid_grant`. */
+  readonly code: string
+  constructor(code: string, description: string) {
+    super(description)
+    this.code = code
+  }
+  /** The members of the answer. */
+  get body(): { error: string; error_description: string } {
+    return { error: this.code, error_description: this.message }
+  }
 }
 
-/** Makes an error of OAuth. */
-export const oauthError = (error: string, description: string): OAuthError => ({ error, description })
+/** Runs an endpoint of OAuth, and answers what it refuses. */
+export async function answering(run: () => Promise<Reply>, refused: (refusal: Refusal) => Reply): Promise<Reply> {
+  try {
+    return await run()
+  } catch (error) {
+    if (error instanceof Refusal) return refused(error)
+    throw error
+  }
+}
