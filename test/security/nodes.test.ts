@@ -74,6 +74,23 @@ test('a group that is changed on one holds for the next request on the other', a
   }
 })
 
+test('an authorization code is good once on both together', async () => {
+  await one.root('POST', 'sys/auth/apps', { type: 'userpass' })
+  await one.root('POST', 'auth/apps/users/ann', { password: 'pw-ann-1' })
+  const { body } = await one.as('', 'POST', 'auth/apps/login/ann', { password: 'pw-ann-1' })
+  const redirect = 'https://app.example.com/cb'
+  await two.root('POST', 'identity/oidc/client/app', { redirect_uris: redirect, assignments: 'allow_all' })
+  const { client_id, client_secret } = (await one.root('GET', 'identity/oidc/client/app')).body.data
+  const provider = 'identity/oidc/provider/default'
+  for (let round = 0; round < 5; round++) {
+    const asked = { client_id, redirect_uri: redirect, response_type: 'code', scope: 'openid' }
+    const { code } = (await one.as(body.auth.client_token, 'POST', `${provider}/authorize`, asked)).body
+    const exchange = { grant_type: 'authorization_code', redirect_uri: redirect, code, client_id, client_secret }
+    const answers = await both(8, (w) => w.as('', 'POST', `${provider}/token`, exchange))
+    assert.deepEqual([count(answers, 200), count(answers, 400)], [1, 7], `round ${round}`)
+  }
+})
+
 test('a token that is revoked on one is dead on the other', async () => {
   for (let round = 0; round < 10; round++) {
     const [from, to] = round % 2 ? [one, two] : [two, one]
