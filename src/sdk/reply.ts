@@ -19,6 +19,7 @@ export interface TokenParams {
 export interface Grant {
   readonly displayName: string
   readonly alias: { readonly name: string; readonly metadata?: Readonly<Record<string, string>> } | undefined
+  /** Names of the groups the method says it is in: each login makes it a member of the external groups with these aliases, and of no others of the mount. */
   readonly groupAliases?: readonly string[]
   readonly metadata: Readonly<Record<string, string>>
   readonly params: TokenParams

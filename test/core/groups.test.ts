@@ -5,11 +5,25 @@ import { engine, list, loginStages, path, str } from '../../src/sdk/index.ts'
 import { memoryStorage } from '../../src/storage/memory.ts'
 import { startInside } from '../inside.ts'
 
-/** A login method that believes everybody, also about groups. */
+const params = {
+  ttlSeconds: 0,
+  maxTtlSeconds: 0,
+  explicitMaxTtlSeconds: 0,
+  periodSeconds: 0,
+  numUses: 0,
+  boundCidrs: [],
+  strictlyBindIp: false,
+  noDefaultPolicy: false,
+  policies: [],
+}
+
+/** A login method that believes everybody, also about groups; a renewal finds those in `renewedGroups`. */
+let renewedGroups: readonly string[] | undefined
 const believer = engine({
   type: 'believer',
   kind: 'auth',
   summary: 'For tests.',
+  renew: () => ({ ...params, type: 'service', ...(renewedGroups ? { groupAliases: renewedGroups } : {}) }),
   operations: [
     path('login', {}, 'Log in.').login({
       summary: 'Log in.',
@@ -26,18 +40,7 @@ const believer = engine({
           alias: { name },
           groupAliases: groups,
           metadata: {},
-          params: {
-            ttlSeconds: 0,
-            maxTtlSeconds: 0,
-            explicitMaxTtlSeconds: 0,
-            periodSeconds: 0,
-            numUses: 0,
-            boundCidrs: [],
-            strictlyBindIp: false,
-            noDefaultPolicy: false,
-            type: type === 'batch' ? 'batch' : 'service',
-            policies: [],
-          },
+          params: { ...params, type: type === 'batch' ? 'batch' : 'service' },
         }),
       }),
     }),
@@ -93,7 +96,7 @@ test('internal groups give and take policies from the next request on, service a
 })
 
 test('external groups follow the last login of the entity, for older tokens too', async () => {
-  const { root, login, reads, accessor } = await world()
+  const { core, root, login, reads, accessor } = await world()
   const group = await root('write', 'identity/group', { name: 'ext', type: 'external', policies: ['a'] })
   await root('write', 'identity/group-alias', { name: 'Admins', mount_accessor: accessor, canonical_id: group.id })
   const first = await login({ name: 'ann' })
@@ -104,6 +107,16 @@ test('external groups follow the last login of the entity, for older tokens too'
   assert.deepEqual((await root('read', `identity/group/id/${group.id}`)).member_entity_ids, [first.entity])
   await login({ name: 'ann' })
   assert.equal(await reads(first.token, 'kv/a'), 403)
+  assert.equal(await reads(second.token, 'kv/a'), 403)
+  // A method that looks anew at a renewal says so.
+  const renew = () => core.call('write', 'auth/token/renew-self', {}, { token: first.token })
+  renewedGroups = ['admins']
+  assert.deepEqual((await renew()).body['auth'].identity_policies, ['a'])
+  renewedGroups = undefined
+  await renew()
+  assert.equal(await reads(second.token, 'kv/a'), 200)
+  renewedGroups = []
+  await renew()
   assert.equal(await reads(second.token, 'kv/a'), 403)
 })
 
