@@ -1,5 +1,5 @@
 // Operations on groups. Members of external groups are not set here: each login says who is in them.
-import { checkMetadata, checkName } from '../core/identity/check.ts'
+import { checkMetadata, checkName, checkPolicies } from '../core/identity/check.ts'
 import { entityPolicyNames } from '../core/identity/entities.ts'
 import { memberCounts, setMemberEntities, setMemberGroups } from '../core/identity/group-members.ts'
 import { allGroups, deleteGroup, draftGroup, groupById, groupByName, putGroup } from '../core/identity/group-store.ts'
@@ -64,7 +64,7 @@ async function saveGroup(
   if (namesake && namesake.id !== before?.id) throw invalid('group name is already in use')
   const base = before ?? (await draftGroup(tx, mount.namespace, { name: input.name ?? '', type, now }))
   const policies = input.policies ? entityPolicyNames(input.policies) : base.policies
-  if (policies.includes('root')) throw invalid('policies cannot contain root')
+  checkPolicies(policies)
   const after: GroupRecord = {
     ...base,
     name: input.name || base.name,

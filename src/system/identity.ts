@@ -1,5 +1,5 @@
 // The `identity/` engine: all its operations in one list, and those on entities. Names compare without case; all of it stays within one namespace.
-import { checkMetadata, checkName } from '../core/identity/check.ts'
+import { checkMetadata, checkName, checkPolicies } from '../core/identity/check.ts'
 import { type AliasRecord, type EntityRecord, entityPolicyNames } from '../core/identity/entities.ts'
 import type { Topology } from '../core/topology.ts'
 import {
@@ -24,6 +24,9 @@ import { lookupOperations } from './identity-lookup.ts'
 import { mergeOperation } from './identity-merge.ts'
 import { entityOutput, here, type IdentityPorts, keysOutput, mountOf, showEntity } from './identity-show.ts'
 import { type OidcPorts, oidcOperations } from './oidc/index.ts'
+
+/** Entities deleted in one request, which is one transaction. */
+const batchMax = 10_000
 
 const entityFields = {
   name: str('Name of the entity; without one a name is made up.'),
@@ -77,7 +80,7 @@ function entityOperations(ports: IdentityPorts): Operation[] {
     const before = await target(input, context)
     const base = before ?? (await identity.draft(context.tx, context.mount.namespace, input.name ?? '', context.now))
     const policies = input.policies ? entityPolicyNames(input.policies) : base.policies
-    if (policies.includes('root')) throw invalid('policies cannot contain root')
+    checkPolicies(policies)
     const after: EntityRecord = {
       ...base,
       name: input.name || base.name,
@@ -171,6 +174,7 @@ function entityOperations(ports: IdentityPorts): Operation[] {
       input: { entity_ids: list('Ids of the entities.').default([]) },
       async run({ entity_ids }, context) {
         if (entity_ids.length === 0) throw invalid('missing entity ids to delete')
+        if (entity_ids.length > batchMax) throw invalid(`entity_ids cannot hold more than ${batchMax} ids`)
         for (const id of new Set(entity_ids)) remove(await identity.get(context.tx, here(context), id), context)
         return undefined
       },

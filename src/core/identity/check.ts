@@ -3,6 +3,7 @@ import { invalid } from '../../sdk/errors.ts'
 
 /** Characters a name may have. */
 export const nameMax = 1024
+const policiesMax = 1_000
 const metadataPairsMax = 64
 const metadataKeyMax = 128
 const metadataValueMax = 512
@@ -11,6 +12,14 @@ const metadataValueMax = 512
 export function checkName(field: string, name: string): void {
   if (name.length > nameMax) throw invalid(`${field} is longer than ${nameMax} characters`)
   if (!name.isWellFormed() || /\p{Cc}/u.test(name)) throw invalid(`${field} has characters that a name cannot have`)
+}
+
+/** Refuses policies that cannot be, or more of them than a session should have to read. */
+export function checkPolicies(names: readonly string[]): void {
+  if (names.includes('root')) throw invalid('policies cannot contain root')
+  if (names.length > policiesMax) throw invalid(`policies cannot contain more than ${policiesMax} names`)
+  if (names.some((name) => name.length > nameMax))
+    throw invalid(`policies: a name is longer than ${nameMax} characters`)
 }
 
 /** Refuses metadata over the limits, or under reserved keys. */
