@@ -52,6 +52,13 @@ export function aliasOperations(ports: IdentityPorts): Operation[] {
     return { data: { id: alias.id, canonical_id: entity.id } }
   }
 
+  /** Takes an alias from its entity, and the external groups that logins under it have brought. */
+  const takeAway = async (owner: EntityRecord, alias: AliasRecord, { tx, now }: WriteContext): Promise<void> => {
+    const rest = await identity.refreshGroups(tx, owner, { mountAccessor: alias.mountAccessor, names: [] })
+    const aliases = owner.aliases.filter((other) => other.id !== alias.id)
+    identity.put(tx, owner, { ...rest, aliases, updatedTime: now })
+  }
+
   const update = async (
     owner: EntityRecord,
     alias: AliasRecord,
@@ -79,7 +86,7 @@ export function aliasOperations(ports: IdentityPorts): Operation[] {
       if (mount.record.local) throw invalid("local aliases can't be moved between entities")
       if (has(next, changed.mountAccessor))
         throw invalid('alias cannot be updated as the given entity already has an alias for this mount')
-      identity.put(tx, owner, { ...owner, aliases: rest, updatedTime: now })
+      await takeAway(owner, alias, context)
       identity.put(tx, next, { ...next, aliases: [...next.aliases, changed], updatedTime: now })
       return { data: { id: alias.id, canonical_id: next.id } }
     }
@@ -109,7 +116,7 @@ export function aliasOperations(ports: IdentityPorts): Operation[] {
     return await create(input, entityId, context)
   }
 
-  /** Persona and alias are older names of the same. */
+  /** The operations under one of their names. */
   const under = (word: string): Operation[] => {
     const byId = path(`${word}/id/{id}`, { id: str('Id of the alias.').required() }, 'An alias by its id.')
     const made = { id: str('Id of the alias.'), canonical_id: str('Entity it belongs to.') }
@@ -136,9 +143,8 @@ export function aliasOperations(ports: IdentityPorts): Operation[] {
         summary: 'Delete an alias.',
         async run({ id }, context) {
           const owner = await identity.byAliasId(context.tx, here(context), id)
-          if (!owner) return undefined
-          const aliases = owner.aliases.filter((alias) => alias.id !== id)
-          identity.put(context.tx, owner, { ...owner, aliases, updatedTime: context.now })
+          const alias = owner?.aliases.find((one) => one.id === id)
+          if (owner && alias) await takeAway(owner, alias, context)
           return undefined
         },
       }),
@@ -155,5 +161,6 @@ export function aliasOperations(ports: IdentityPorts): Operation[] {
       }),
     ]
   }
-  return ['entity-alias', 'alias', 'persona'].flatMap(under)
+  const older = ['alias', 'persona'].flatMap(under).map((operation) => ({ ...operation, deprecated: true }))
+  return [...under('entity-alias'), ...older]
 }

@@ -44,7 +44,7 @@ interface EntityInput {
 }
 
 /** Makes the engine over its ports. */
-export function identityEngine(ports: IdentityPorts & OidcPorts): Engine {
+export function identityEngine(ports: OidcPorts): Engine {
   return engine({
     type: 'identity',
     kind: 'secret',

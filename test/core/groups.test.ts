@@ -118,6 +118,12 @@ test('external groups follow the last login of the entity, for older tokens too'
   renewedGroups = []
   await renew()
   assert.equal(await reads(second.token, 'kv/a'), 403)
+  // What a login brought goes with the alias it came by.
+  renewedGroups = ['admins']
+  await renew()
+  const { aliases } = await root('read', `identity/entity/id/${first.entity}`)
+  await root('delete', `identity/entity-alias/id/${aliases[0].id}`)
+  assert.equal(await reads(first.token, 'kv/a'), 403)
 })
 
 test('policy templates name groups', async () => {
@@ -196,6 +202,7 @@ test('what a group cannot be', async () => {
   const external = await root('write', 'identity/group', { name: 'external', type: 'external' })
   for (const [path, body] of [
     ['identity/group', { name: 'r', policies: ['root'] }],
+    ['identity/group', { name: 'w', policies: ['response-wrapping'] }],
     ['identity/group', { name: 'm', metadata: { 'a b': 'c' } }],
     ['identity/group', { name: 'x'.repeat(2000) }],
     [`identity/group/id/${internal.id}`, { type: 'external' }],

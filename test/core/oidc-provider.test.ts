@@ -332,6 +332,26 @@ test('client credentials: for confidential clients that may, without anybody in 
   assert.ok(!JSON.stringify(await root('list', 'identity/oidc/client')).includes(machine.secret))
 })
 
+test('namespaces have providers of their own; codes and tokens of one are nothing in another', async () => {
+  const { core, app, code, exchange, userinfo } = await world()
+  await core.call('write', 'sys/namespaces/team', {})
+  const inTeam = { namespace: 'team', token: '' }
+  const at = 'identity/oidc/provider/default'
+  const discovery = await core.call('read', `${at}/.well-known/openid-configuration`, undefined, inTeam)
+  assert.equal(discovery.body['issuer'], 'https://vault.example.com/v1/team/identity/oidc/provider/default')
+  const tried = await core.call(
+    'write',
+    `${at}/token`,
+    { grant_type: 'authorization_code', redirect_uri: callback, code: await code() },
+    { ...inTeam, headers: basic(app.id, app.secret) },
+  )
+  refused(tried, 'invalid_client', 401)
+  await core.call('write', provider, { allowed_client_ids: '*' }, { namespace: 'team' })
+  const { access_token: access } = (await exchange({ code: await code() })).body
+  assert.equal((await userinfo(access)).status, 200)
+  refused(await userinfo(access, { namespace: 'team' }), 'invalid_token', 401)
+})
+
 test('max_age: a login that is too old does not count', async () => {
   const { code, authorize, exchange, pass } = await world()
   pass(100_000)

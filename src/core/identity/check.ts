@@ -1,5 +1,6 @@
 // Limits on what clients may put into identities, so that records and keys stay small. Source: OpenBao's identity store.
 import { invalid } from '../../sdk/errors.ts'
+import { unassignable } from '../tokens/names.ts'
 
 /** Characters a name may have. */
 export const nameMax = 1024
@@ -16,7 +17,8 @@ export function checkName(field: string, name: string): void {
 
 /** Refuses policies that cannot be, or more of them than a session should have to read. */
 export function checkPolicies(names: readonly string[]): void {
-  if (names.includes('root')) throw invalid('policies cannot contain root')
+  for (const name of ['root', ...unassignable])
+    if (names.includes(name)) throw invalid(`policies cannot contain ${name}`)
   if (names.length > policiesMax) throw invalid(`policies cannot contain more than ${policiesMax} names`)
   if (names.some((name) => name.length > nameMax))
     throw invalid(`policies: a name is longer than ${nameMax} characters`)

@@ -138,8 +138,10 @@ export async function refreshExternalGroups(
   const keys = [...new Set(possible.map((name) => aliases.key(aliasKey(mountAccessor, name))))]
   const found = keys.length === 0 ? [] : await tx.getMany(keys)
   const wanted = found.flatMap((entry) => (entry ? [decodeRecord<string>(entry.value)] : []))
+  // Who has no alias at a login method cannot have been made a member by it: its group's alias was moved, or the entity's taken away.
+  const others = new Set(entity.aliases.map((alias) => alias.mountAccessor).filter((one) => one !== mountAccessor))
   const kept = (await readGroups(tx, namespaceUuid, groupIds))
-    .filter(({ type, alias }) => type === 'internal' || (alias !== undefined && alias.mountAccessor !== mountAccessor))
+    .filter(({ type, alias }) => type === 'internal' || (alias !== undefined && others.has(alias.mountAccessor)))
     .map(({ id }) => id)
   const { added, removed } = changeOf(groupIds, [...kept, ...wanted])
   if (added.length === 0 && removed.length === 0) return entity

@@ -28,7 +28,19 @@ function world() {
     })
   const entity = (name: string) =>
     update(async (tx) => {
-      const made = await identity.draft(tx, root.facts, name, now)
+      const aliases = ['acc', 'other'].map((mountAccessor) => ({
+        id: `alias-of-${name}-${mountAccessor}`,
+        name,
+        mountAccessor,
+        mountUuid: mountAccessor,
+        metadata: null,
+        customMetadata: null,
+        local: false,
+        createdTime: now,
+        updatedTime: now,
+        mergedFrom: [],
+      }))
+      const made = { ...(await identity.draft(tx, root.facts, name, now)), aliases }
       identity.put(tx, undefined, made)
       return made
     })
@@ -164,7 +176,7 @@ test('members must be there; a set of them replaces the former one', async () =>
 })
 
 test('each login says anew who is in external groups, for its own method only', async () => {
-  const { update, group, entity, login, external } = world()
+  const { update, group, entity, login, external, identity } = world()
   const ann = await entity('ann')
   const admins = await external('admins', 'CN=Admins')
   const devs = await external('devs', 'devs')
@@ -176,6 +188,12 @@ test('each login says anew who is in external groups, for its own method only', 
   assert.deepEqual(await ids(['devs'], 'other'), [admins.id, devs.id, elsewhere.id, own.id].sort())
   assert.deepEqual(await ids(['devs']), [devs.id, elsewhere.id, own.id].sort())
   assert.deepEqual(await ids([]), [elsewhere.id, own.id].sort())
+  // Without an alias there, nobody is in a group of that method any more.
+  await update(async (tx) => {
+    const fresh = (await identity.get(tx, 'root', ann.id)) as EntityRecord
+    identity.put(tx, fresh, { ...fresh, aliases: fresh.aliases.filter((alias) => alias.mountAccessor === 'acc') })
+  })
+  assert.deepEqual(await ids([]), [own.id])
   const many = await Promise.all(Array.from({ length: 20 }, (_, i) => entity(`e${i}`)))
   await Promise.all(many.map((one) => login(one, ['devs'])))
   const members = await update((tx) => memberEntityIds(tx, devs))
@@ -219,6 +237,11 @@ test('a group that goes takes all that names it along, in batches when there is 
 test('a merge moves aliases and groups, and tokens find the entity that took over', async () => {
   const { update, view, group, entity, again, identity } = world()
   const [ann, bob, cid] = [await entity('ann'), await entity('bob'), await entity('cid')]
+  for (const [one, kept] of [[ann, 'acc'] as const, [cid, 'other'] as const])
+    await update(async (tx) =>
+      identity.put(tx, one, { ...one, aliases: one.aliases.filter((alias) => alias.mountAccessor === kept) }),
+    )
+  await update(async (tx) => identity.put(tx, bob, { ...bob, aliases: [] }))
   const [one, two] = [await group('one'), await group('two')]
   await update((tx) => setMemberEntities(tx, one, [ann.id]))
   await update((tx) => setMemberEntities(tx, two, [ann.id, bob.id]))

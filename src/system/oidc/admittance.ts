@@ -4,15 +4,15 @@ import { groupsOf } from '../../core/identity/group-tree.ts'
 import type { GroupRecord } from '../../core/identity/groups.ts'
 import type { ReadContext } from '../../sdk/index.ts'
 import type { Reader } from '../../storage/storage.ts'
+import { here } from '../identity-show.ts'
 import { claimsOf } from './claims.ts'
-import { Refusal } from './raw.ts'
+import { refuse } from './raw.ts'
 import {
   allowAll,
   assignmentStore,
   type Client,
   clientIds,
   clients,
-  here,
   openidScope,
   type Provider,
   scopes,
@@ -26,7 +26,8 @@ export interface Person {
 
 /** Finds a client by its id. */
 export async function clientById(tx: Reader, namespaceUuid: string, id: string): Promise<Client | undefined> {
-  const name = id === '' ? undefined : await clientIds(namespaceUuid).get(tx, id)
+  // Anything else cannot be the id of a client, and need not become a key.
+  const name = /^[A-Za-z0-9]{1,64}$/.test(id) ? await clientIds(namespaceUuid).get(tx, id) : undefined
   return name === undefined ? undefined : await clients(namespaceUuid).get(tx, name)
 }
 
@@ -69,7 +70,7 @@ export async function scopeClaims(
     for (const [claim, value] of Object.entries(made)) {
       const other = claims.get(claim)
       if (other)
-        throw new Refusal(
+        refuse(
           'invalid_request',
           `found scopes with conflicting top-level claim: claim "${claim}" in scopes "${name}", "${other.scope}"`,
         )

@@ -1,6 +1,7 @@
 // Assignments: which entities and groups may sign in to a client.
 import { invalid, list, listReply, type Operation, path, str } from '../../sdk/index.ts'
-import { allowAll, assignmentStore, assignments, checkList, checkOidcName, clients, here } from './records.ts'
+import { here } from '../identity-show.ts'
+import { allowAll, assignmentStore, assignments, checkList, checkOidcName, clients } from './records.ts'
 
 const idsMax = 10_000
 

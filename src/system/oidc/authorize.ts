@@ -1,14 +1,14 @@
 // The authorization endpoint: somebody who is logged in here lets a client know who they are. The client gets a code for it.
 // The answer is a document, not a redirect: the page that asks sends the code on, to an address that was checked here.
 import { int, type Operation, path, type ReadContext, type Reply, str, type WriteContext } from '../../sdk/index.ts'
+import { here } from '../identity-show.ts'
 import { admitted, clientById, scopesOf } from './admittance.ts'
 import { newCode } from './codes.ts'
-import { answering, jsonReply, Refusal } from './raw.ts'
+import { answering, jsonReply, refuse } from './raw.ts'
 import {
   type AuthorizationCode,
   allowsClient,
   type Client,
-  here,
   type OidcPorts,
   type Provider,
   providerStore,
@@ -40,10 +40,6 @@ interface Asked {
   readonly max_age: number | undefined
   readonly code_challenge: string | undefined
   readonly code_challenge_method: string
-}
-
-const refuse = (code: string, description: string): never => {
-  throw new Refusal(code, description)
 }
 
 /** The client and the provider, if the one may use the other and may send codes there. */

@@ -12,16 +12,8 @@ import {
   str,
   type WriteContext,
 } from '../../sdk/index.ts'
-import {
-  assignmentStore,
-  type Client,
-  checkList,
-  checkOidcName,
-  clientIds,
-  clients,
-  defaultName,
-  here,
-} from './records.ts'
+import { here } from '../identity-show.ts'
+import { assignmentStore, type Client, checkList, checkOidcName, clientIds, clients, defaultName } from './records.ts'
 import { checkRedirectUri } from './redirects.ts'
 import { keyForUse } from './rotation.ts'
 

@@ -2,15 +2,15 @@
 import { Buffer } from 'node:buffer'
 import { randomUUID } from 'node:crypto'
 import { type Operation, path, type Reply, str, type WriteContext } from '../../sdk/index.ts'
+import { here } from '../identity-show.ts'
 import { admitted, clientById, scopeClaims, scopesOf } from './admittance.ts'
 import { fitsChallenge, sameText, takeCode } from './codes.ts'
 import { providerIssuer } from './issuers.ts'
-import { answering, jsonReply, Refusal } from './raw.ts'
+import { answering, jsonReply, type Refusal, refuse } from './raw.ts'
 import {
   type AuthorizationCode,
   allowsClient,
   type Client,
-  here,
   keyStore,
   type OidcPorts,
   type Provider,
@@ -46,10 +46,6 @@ interface Parties {
   readonly provider: Provider
   readonly key: SigningKey
   readonly issuer: string
-}
-
-const refuse = (code: string, description: string): never => {
-  throw new Refusal(code, description)
 }
 
 /** Id and secret from a Basic header; both are encoded as in a form before. Source: RFC 6749 2.3.1. */

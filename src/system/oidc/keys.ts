@@ -14,12 +14,12 @@ import {
   str,
 } from '../../sdk/index.ts'
 import type { Reader } from '../../storage/storage.ts'
+import { here } from '../identity-show.ts'
 import {
   checkList,
   checkOidcName,
   clients,
   defaultName,
-  here,
   keyStore,
   type NamedKey,
   oidcRoles,

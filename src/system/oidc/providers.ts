@@ -12,6 +12,7 @@ import {
   str,
   type WriteContext,
 } from '../../sdk/index.ts'
+import { here } from '../identity-show.ts'
 import { topNames } from './claims.ts'
 import { checkIssuer, issuerWarning, providerIssuer } from './issuers.ts'
 import { jsonReply } from './raw.ts'
@@ -22,7 +23,6 @@ import {
   clientIds,
   clients,
   defaultName,
-  here,
   keyStore,
   type NamedKey,
   type OidcPorts,

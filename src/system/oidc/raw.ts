@@ -27,6 +27,11 @@ export class Refusal extends Error {
   }
 }
 
+/** Refuses. Throws a `Refusal`. */
+export const refuse = (code: string, description: string): never => {
+  throw new Refusal(code, description)
+}
+
 /** Runs an endpoint of OAuth, and answers what it refuses. */
 export async function answering(run: () => Promise<Reply>, refused: (refusal: Refusal) => Reply): Promise<Reply> {
   try {

@@ -1,18 +1,15 @@
 // What is stored of identity tokens and of the OpenID provider, and where: the only place that spells their keys. All of it lies in one
 // namespace and behind the barrier, private keys too.
 import type { JWK } from 'jose'
-import type { Identity } from '../../core/identity/store.ts'
 import type { TokenStore } from '../../core/tokens/store.ts'
-import type { Topology } from '../../core/topology.ts'
-import { invalid, type ReadContext } from '../../sdk/index.ts'
+import { invalid } from '../../sdk/index.ts'
 import { type Collection, collection } from '../../storage/collection.ts'
-import type { Reader, Soon } from '../../storage/storage.ts'
+import type { Reader } from '../../storage/storage.ts'
+import type { IdentityPorts } from '../identity-show.ts'
 
 /** What these operations need of core. */
-export interface OidcPorts {
-  readonly identity: Identity
+export interface OidcPorts extends IdentityPorts {
   readonly tokens: Pick<TokenStore, 'find' | 'create'>
-  topology(tx: Reader): Soon<Topology>
   /** Address of this server for others; "" when it is not configured. */
   readonly apiAddress: string
 }
@@ -171,9 +168,6 @@ export function checkList(field: string, values: readonly string[], max = 1_000)
   if (values.length > max) throw invalid(`${field} cannot have more than ${max} items`)
   if (values.some((value) => value.length > 2_048)) throw invalid(`${field} has an item of more than 2048 characters`)
 }
-
-/** The namespace of the request, whose keys, clients and providers it is about. */
-export const here = (context: ReadContext): string => context.mount.namespace.uuid
 
 /** Whether a list of client ids lets one in. */
 export const allowsClient = (allowed: readonly string[], clientId: string): boolean =>

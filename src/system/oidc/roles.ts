@@ -14,9 +14,10 @@ import {
   str,
   type WriteContext,
 } from '../../sdk/index.ts'
+import { here } from '../identity-show.ts'
 import { checkedTemplate, claimsOf } from './claims.ts'
 import { tokenIssuer } from './issuers.ts'
-import { allowsClient, checkOidcName, here, keyStore, type OidcPorts, type OidcRole, oidcRoles } from './records.ts'
+import { allowsClient, checkOidcName, keyStore, type OidcPorts, type OidcRole, oidcRoles } from './records.ts'
 import { keyForUse } from './rotation.ts'
 import { signClaims } from './signing.ts'
 

@@ -1,7 +1,8 @@
 // Scopes: what a client may ask to be told of somebody, as templates of claims.
 import { invalid, list, listReply, type Operation, path, str } from '../../sdk/index.ts'
+import { here } from '../identity-show.ts'
 import { checkedTemplate } from './claims.ts'
-import { checkOidcName, here, openidScope, providers, scopes } from './records.ts'
+import { checkOidcName, openidScope, providers, scopes } from './records.ts'
 
 const descriptionMax = 1_024
 

@@ -1,13 +1,10 @@
 // The userinfo endpoint: claims about whoever an access token was given for. It takes access tokens of its provider and no other token;
 // those open nothing else.
 import { any, type Operation, path, type ReadContext, type Reply, str } from '../../sdk/index.ts'
+import { here } from '../identity-show.ts'
 import { admitted, clientById, scopeClaims } from './admittance.ts'
-import { answering, jsonReply, Refusal } from './raw.ts'
-import { allowsClient, here, type OidcPorts, providerStore } from './records.ts'
-
-const refuse = (code: string, description: string): never => {
-  throw new Refusal(code, description)
-}
+import { answering, jsonReply, type Refusal, refuse } from './raw.ts'
+import { allowsClient, type OidcPorts, providerStore } from './records.ts'
 
 /** The token of the request, if it came as RFC 6750 wants it. */
 const bearerOf = ({ caller, request }: ReadContext): string | undefined => {
