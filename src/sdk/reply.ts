@@ -73,6 +73,8 @@ export interface Reply {
   /** Instead of an envelope: these bytes. */
   readonly raw?: RawReply
   readonly headers?: Readonly<Record<string, string>>
+  /** Why the answer is a no although what was written stands (OAuth has errors of its own): for the audit log. Holds no secret. */
+  readonly refused?: string
   /** The answer of an unwrap: the very envelope that was wrapped. */
   readonly unwrapped?: JsonText
   /** Says that the answer is a list (audit may elide it). */

@@ -41,7 +41,7 @@ export function mergeOperation({ identity, topology }: IdentityPorts): Operation
       })
       const ids = clashes.map(({ alias }) => alias.id).join(', ')
       const body = JSON.stringify({ errors: [`${clashText}; clashing alias IDs: ${ids}`], data })
-      return { status: 400, raw: { body, contentType: 'application/json' } }
+      return { status: 400, raw: { body, contentType: 'application/json' }, refused: clashText }
     },
   })
 }

@@ -1,220 +1,14 @@
-// The OpenID provider against those who would have more than is theirs: each code once, for one client, one address and one verifier.
+// The OpenID provider: who may sign in where, what clients and access tokens may, what is cleared away and what the audit log says.
 import assert from 'node:assert/strict'
-import { createHash } from 'node:crypto'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
 import { test } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
 import { decodeJwt } from 'jose'
 import { memoryStorage } from '../../src/storage/memory.ts'
 import { startInside } from '../inside.ts'
-
-const verifier = 'v'.repeat(50)
-const challenge = createHash('sha256').update(verifier).digest('base64url')
-const callback = 'https://app.example.com/cb'
-const provider = 'identity/oidc/provider/p'
-const basic = (id: string, secret: string) => ({ authorization: `Basic ${btoa(`${id}:${secret}`)}` })
-
-async function world() {
-  let time = Date.parse('2030-01-01T00:00:00Z')
-  const core = await startInside(memoryStorage(), { now: () => time, apiAddress: 'https://vault.example.com' })
-  const root = async (verb: 'read' | 'write' | 'delete' | 'list', path: string, body?: unknown) => {
-    const answer = await core.call(verb, path, body)
-    assert.ok(answer.status < 300, `${verb} ${path}: ${answer.status} ${answer.raw}`)
-    return answer.body['data']
-  }
-  await root('write', 'sys/auth/up', { type: 'userpass' })
-  const login = async (name: string) => {
-    await root('write', `auth/up/users/${name}`, { password: 'pw' })
-    const { body } = await core.call('write', `auth/up/login/${name}`, { password: 'pw' }, { token: '' })
-    return { token: body['auth'].client_token as string, entity: body['auth'].entity_id as string }
-  }
-  const ann = await login('ann')
-  await root('write', 'identity/oidc/key/k', { algorithm: 'EdDSA', allowed_client_ids: '*' })
-  await root('write', 'identity/oidc/scope/profile', { template: '{"name":{{identity.entity.name}}}' })
-  const client = async (name: string, more: Record<string, unknown> = {}) => {
-    await root('write', `identity/oidc/client/${name}`, {
-      key: 'k',
-      redirect_uris: [callback],
-      assignments: ['allow_all'],
-      ...more,
-    })
-    const { client_id: id, client_secret: secret } = await root('read', `identity/oidc/client/${name}`)
-    return { id, secret } as { id: string; secret: string }
-  }
-  const app = await client('app')
-  await root('write', provider, { allowed_client_ids: '*', scopes_supported: 'profile' })
-  await root('write', 'identity/oidc/provider/other', { allowed_client_ids: '*' })
-  const authorize = (more: Record<string, string | undefined> = {}, token = ann.token) =>
-    core.call('read', `${more['provider'] ?? provider}/authorize`, undefined, {
-      token,
-      query: JSON.parse(
-        JSON.stringify({
-          client_id: app.id,
-          redirect_uri: callback,
-          response_type: 'code',
-          scope: 'openid profile unknown',
-          state: 's1',
-          nonce: 'n1',
-          ...more,
-          provider: undefined,
-        }),
-      ),
-    })
-  const code = async (more: Record<string, string | undefined> = {}) => {
-    const answer = await authorize(more)
-    assert.equal(answer.status, 200, answer.raw)
-    return answer.body['code'] as string
-  }
-  const exchange = (body: Record<string, unknown>, who = app, at = provider) =>
-    core.call(
-      'write',
-      `${at}/token`,
-      { grant_type: 'authorization_code', redirect_uri: callback, ...body },
-      { token: '', headers: basic(who.id, who.secret) },
-    )
-  const userinfo = (token: string, more: Record<string, unknown> = {}) =>
-    core.call('read', `${provider}/userinfo`, undefined, {
-      token,
-      headers: { authorization: `Bearer ${token}` },
-      ...more,
-    })
-  const pass = (ms: number): void => {
-    time += ms
-  }
-  return { core, root, login, ann, client, app, authorize, code, exchange, userinfo, pass }
-}
-
-const refused = (answer: { status: number; body: Record<string, unknown> }, error: string, status = 400) =>
-  assert.deepEqual(
-    [answer.status, answer.body['error'], typeof answer.body['error_description']],
-    [status, error, 'string'],
-  )
-
-test('a code gives an id token and an access token that opens userinfo', async () => {
-  const { ann, app, code, exchange, userinfo, root, core } = await world()
-  await root('write', `identity/entity/id/${ann.entity}`, { name: 'Ann' })
-  const answer = await exchange({ code: await code() })
-  assert.equal(answer.status, 200, answer.raw)
-  const { access_token: access, id_token: id, ...rest } = answer.body
-  assert.deepEqual(rest, { token_type: 'Bearer', expires_in: 86_400 })
-  const claims = decodeJwt(id)
-  const half = (text: string) => createHash('sha512').update(text).digest().subarray(0, 32).toString('base64url')
-  assert.equal(claims['at_hash'], half(access))
-  assert.deepEqual(
-    [claims.iss, claims.sub, claims.aud, claims['nonce'], claims['name'], Number(claims.exp) - Number(claims.iat)],
-    [`https://vault.example.com/v1/${provider}`, ann.entity, app.id, 'n1', 'Ann', 86_400],
-  )
-  const info = await userinfo(access)
-  assert.deepEqual(info.body, { sub: ann.entity, name: 'Ann' })
-  assert.deepEqual(
-    (
-      await core.call(
-        'write',
-        `${provider}/userinfo`,
-        {},
-        { token: access, headers: { authorization: `Bearer ${access}` } },
-      )
-    ).body,
-    info.body,
-  )
-})
-
-test('a code works once, whoever tries; of two at once one wins', async () => {
-  const { client, code, exchange } = await world()
-  const first = await code()
-  assert.equal((await exchange({ code: first })).status, 200)
-  refused(await exchange({ code: first }), 'invalid_grant')
-  const raced = await code()
-  const outcomes = await Promise.all(Array.from({ length: 8 }, () => exchange({ code: raced })))
-  assert.deepEqual(outcomes.map(({ status }) => status).sort(), [200, ...Array(7).fill(400)])
-  // Stolen and tried by another client it is spent for both.
-  const other = await client('thief')
-  const stolen = await code()
-  refused(await exchange({ code: stolen }, other), 'invalid_grant')
-  refused(await exchange({ code: stolen }), 'invalid_grant')
-})
-
-test('a code is bound to client, provider and address, and to its five minutes', async () => {
-  const { code, exchange, app, pass, root } = await world()
-  refused(await exchange({ code: await code(), redirect_uri: 'https://evil.example.com/cb' }), 'invalid_grant')
-  refused(await exchange({ code: await code(), redirect_uri: `${callback}/` }), 'invalid_grant')
-  refused(await exchange({ code: await code(), redirect_uri: '' }), 'invalid_request')
-  refused(await exchange({ code: await code() }, app, 'identity/oidc/provider/other'), 'invalid_grant')
-  refused(await exchange({ code: 'x'.repeat(32) }), 'invalid_grant')
-  refused(await exchange({ code: '' }), 'invalid_request')
-  const late = await code()
-  pass(5 * 60_000)
-  refused(await exchange({ code: late }), 'invalid_grant')
-  const kept = await code()
-  await root('delete', 'identity/oidc/client/app')
-  refused(await exchange({ code: kept }), 'invalid_client', 401)
-})
-
-test('PKCE: asked for from public clients, never given up on the way', async () => {
-  const { core, client, authorize, code, exchange, app } = await world()
-  const pub = await client('pub', { client_type: 'public' })
-  assert.equal(pub.secret, undefined)
-  const asPublic = (body: Record<string, unknown>) =>
-    core.call(
-      'write',
-      `${provider}/token`,
-      { grant_type: 'authorization_code', redirect_uri: callback, client_id: pub.id, ...body },
-      { token: '' },
-    )
-  refused(await authorize({ client_id: pub.id }), 'invalid_request')
-  const s256 = { client_id: pub.id, code_challenge: challenge, code_challenge_method: 'S256' }
-  assert.equal((await asPublic({ code: await code(s256), code_verifier: verifier })).status, 200)
-  refused(await asPublic({ code: await code(s256) }), 'invalid_request')
-  refused(await asPublic({ code: await code(s256), code_verifier: challenge }), 'invalid_grant')
-  refused(await asPublic({ code: await code(s256), code_verifier: `${verifier}v` }), 'invalid_grant')
-  const plain = { client_id: pub.id, code_challenge: verifier, code_challenge_method: 'plain' }
-  assert.equal((await asPublic({ code: await code(plain), code_verifier: verifier })).status, 200)
-  for (const bad of [
-    { code_challenge: 'short' },
-    { code_challenge: '' },
-    { code_challenge: `${'x'.repeat(60)}"` },
-    { code_challenge: challenge, code_challenge_method: 'none' },
-  ])
-    refused(await authorize({ client_id: pub.id, ...bad }), 'invalid_request')
-  refused(await exchange({ code: await code(), code_verifier: verifier }), 'invalid_request')
-  // A confidential client that used it is held to it, secret or not.
-  const own = { code_challenge: challenge, code_challenge_method: 'S256' }
-  refused(await exchange({ code: await code(own) }, app), 'invalid_request')
-})
-
-test('what an authorization must have; what is wrong is told before a code is made', async () => {
-  const { core, root, authorize, client, login } = await world()
-  const cases: [more: Record<string, string | undefined>, error: string][] = [
-    [{ client_id: undefined }, 'invalid_client_id'],
-    [{ client_id: 'nosuch' }, 'invalid_client_id'],
-    [{ redirect_uri: undefined }, 'invalid_request'],
-    [{ redirect_uri: 'https://evil.example.com/cb' }, 'invalid_redirect_uri'],
-    [{ redirect_uri: `${callback}?x` }, 'invalid_redirect_uri'],
-    [{ scope: 'profile' }, 'invalid_request'],
-    [{ scope: undefined }, 'invalid_request'],
-    [{ response_type: undefined }, 'invalid_request'],
-    [{ response_type: 'token' }, 'unsupported_response_type'],
-    [{ request: 'x' }, 'request_not_supported'],
-    [{ request_uri: 'https://x' }, 'request_uri_not_supported'],
-    [{ nonce: 'n'.repeat(3000) }, 'invalid_request'],
-    [{ max_age: '0' }, 'invalid_request'],
-    [{ provider: 'identity/oidc/provider/none' }, 'invalid_request'],
-  ]
-  for (const [more, error] of cases) {
-    const answer = await authorize(more)
-    refused(answer, error)
-    assert.equal(answer.body['state'], 's1')
-  }
-  refused(await authorize({}, core.root), 'access_denied')
-  assert.equal((await authorize({}, '')).status, 403)
-  const closed = await client('closed', { assignments: [] })
-  refused(await authorize({ client_id: closed.id }), 'access_denied')
-  await root('write', provider, { allowed_client_ids: [closed.id] })
-  refused(await authorize(), 'unauthorized_client')
-  await client('machine', { authorization_code: false })
-  const bob = await login('bob')
-  await root('write', `identity/entity/id/${bob.entity}`, { disabled: true })
-  assert.equal((await authorize({}, bob.token)).status, 403)
-})
+import { basic, callback, provider, refused, world } from './oidc-world.ts'
 
 test('assignments by entity and by group, judged again at each step', async () => {
   const { core, root, ann, client, login, code, authorize, exchange, userinfo } = await world()
@@ -427,4 +221,37 @@ test('what a client, a provider or a scope cannot be', async () => {
     (await core.call('list', 'identity/oidc/provider', undefined, { query })).body['data'].keys
   assert.deepEqual(await names({}), ['default', 'mine', 'other', 'p'])
   assert.deepEqual(await names({ allowed_client_id: 'x' }), ['default', 'other', 'p'])
+})
+
+test('the audit log says why a client was refused', async () => {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'coffer-test-'))
+  const file = path.join(folder, 'audit.log')
+  const core = await startInside(memoryStorage(), {
+    devices: [
+      {
+        path: 'file/',
+        type: 'file',
+        description: '',
+        options: { file_path: file },
+        local: false,
+        accessor: 'audit_file_test',
+        salt: '',
+        declared: true,
+      },
+    ],
+  })
+  const body = { grant_type: 'authorization_code', client_id: 'nosuch', client_secret: 'canary-secret' }
+  refused(await core.call('write', 'identity/oidc/provider/default/token', body, { token: '' }), 'invalid_client', 401)
+  await core.assembly.close()
+  const log = readFileSync(file, 'utf8')
+  rmSync(folder, { recursive: true })
+  const answer = log
+    .split('\n')
+    .filter((line) => line.includes('default/token') && line.includes('"type":"response"'))
+    .map((line) => JSON.parse(line))
+  assert.deepEqual(
+    answer.map(({ error }) => error),
+    ['invalid_client: client failed to authenticate'],
+  )
+  assert.ok(!log.includes('canary-secret'))
 })

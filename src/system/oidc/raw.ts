@@ -37,7 +37,7 @@ export async function answering(run: () => Promise<Reply>, refused: (refusal: Re
   try {
     return await run()
   } catch (error) {
-    if (error instanceof Refusal) return refused(error)
+    if (error instanceof Refusal) return { ...refused(error), refused: `${error.code}: ${error.message}` }
     throw error
   }
 }
