@@ -14,7 +14,7 @@ import { cleanupKind, cleanupQueue } from './core/cleanup.ts'
 import { epochKey, moveEpoch, restartEpoch } from './core/epoch.ts'
 import type { Handler } from './core/exchange.ts'
 import { tokenGrants } from './core/grants.ts'
-import { identityStore } from './core/identity/index.ts'
+import { groupHandlers, identityStore } from './core/identity/index.ts'
 import { jobRunner } from './core/jobs.ts'
 import { routeMeter } from './core/meter.ts'
 import { mountDueHandler, mountDueKind } from './core/mount-due.ts'
@@ -51,6 +51,7 @@ import { keepUnsealing } from './self-unseal.ts'
 import type { Reader, Storage } from './storage/storage.ts'
 import { identityEngine } from './system/identity.ts'
 import { openMetrics } from './system/metrics.ts'
+import { oidcHandlers } from './system/oidc/index.ts'
 import { clusterNameOf } from './system/seal-status.ts'
 import { type ServerFacts, systemEngine } from './system/system.ts'
 import { tokenEngine } from './system/token.ts'
@@ -72,6 +73,8 @@ export interface AssemblyOptions {
   readonly peers?: Peers | undefined
   /** What is counted with; the assembly ends it. Absent: made here. */
   readonly metrics?: { readonly room: MetricsRoom; readonly instruments: Instruments }
+  /** Engines besides those registered: for tests. */
+  readonly engines?: readonly Engine[]
   readonly now?: () => number
   /** Milliseconds between looks for a store that others initialise; for tests. */
   readonly lookForKeysMs?: number
@@ -104,7 +107,9 @@ export function assemble(options: AssemblyOptions): Assembly {
   const { storage, log, facts } = options
   const now = options.now ?? Date.now
   const { room: metrics, instruments } = options.metrics ?? unconfiguredMetrics(log)
-  const engines = new Map(registered.map((engine) => [`${engine.kind}:${engine.type}`, engine]))
+  const engines = new Map(
+    [...registered, ...(options.engines ?? [])].map((engine) => [`${engine.kind}:${engine.type}`, engine]),
+  )
   let room: AuditRoom | undefined
   let declared: readonly DeviceConfig[] = []
   let storeId = ''
@@ -184,14 +189,15 @@ export function assemble(options: AssemblyOptions): Assembly {
     policies,
     findToken: (tx, token, topology, at) => tokens.find(tx, token, topology, at),
     findEntity: (tx, uuid, id) => identity.find(tx, uuid, id),
-    entityPolicies: (tx, entity) => identity.policiesOf(tx, entity),
-    templateIdentity: (tx, entity) => identity.templateIdentity(tx, entity),
+    entityBrings: (tx, entity, namespacePath) => identity.bringsOf(tx, entity, namespacePath),
   })
   const jobs = jobRunner({
     now,
     meter: instruments.jobs,
     handlers: new Map([
       ...tokens.handlers,
+      ...groupHandlers(now),
+      ...oidcHandlers(now),
       [cleanupKind, cleanup.handler],
       [mountDueKind, mountDueHandler({ now, topology: (tx) => tables.current(tx), namespaceSealed })],
     ]),
@@ -333,7 +339,7 @@ export function assemble(options: AssemblyOptions): Assembly {
   })
   const add = (engine: Engine) => engines.set(`${engine.kind}:${engine.type}`, engine)
   add(system)
-  add(identityEngine({ identity, topology: (tx) => tables.current(tx) }))
+  add(identityEngine({ identity, tokens, topology: (tx) => tables.current(tx), apiAddress: facts.apiAddress }))
   add(
     tokenEngine({
       store: tokens,

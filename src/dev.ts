@@ -42,7 +42,10 @@ export function devConfig(options: DevOptions, certificates: { cert: string; key
   const tls = certificates
     ? `tls_cert_file = ${text(certificates.cert)}\n  tls_key_file = ${text(certificates.key)}`
     : 'tls_disable = true'
+  // Everybody's address is nobody's: on this machine it can be reached at the loopback one.
+  const address = options.listenAddress.replace(/^(?:0\.0\.0\.0|\[::\])?(?=:\d+$)/, '127.0.0.1')
   return `${store}
+api_addr = ${text(`http${certificates ? 's' : ''}://${address}`)}
 listener "tcp" {
   address = ${text(options.listenAddress)}
   ${tls}

@@ -6,6 +6,7 @@ import type { StaticKey } from '../src/barrier/slots.ts'
 import type { Handler, Verb } from '../src/core/exchange.ts'
 import { parseJsonObject } from '../src/lib/json.ts'
 import { openLog } from '../src/log.ts'
+import type { Engine } from '../src/sdk/engine.ts'
 import type { Storage } from '../src/storage/storage.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of any shape
@@ -53,6 +54,8 @@ export async function startInside(
     now?: () => number
     beside?: Inside
     olderNodes?: () => Promise<string[]>
+    engines?: readonly Engine[]
+    apiAddress?: string
   } = {},
 ): Promise<Inside> {
   const staticKeys = options.beside?.staticKeys ?? [
@@ -68,9 +71,10 @@ export async function startInside(
     allowApiAudit: true,
     allowAuditPrefix: true,
     rawStorage: true,
-    facts: factsForTest,
+    facts: { ...factsForTest, apiAddress: options.apiAddress ?? '' },
     ...(options.now ? { now: options.now } : {}),
     ...(options.olderNodes ? { olderNodes: options.olderNodes } : {}),
+    ...(options.engines ? { engines: options.engines } : {}),
   })
   const none = { shares: 0, threshold: 0, pgpKeys: [] }
   const initialize = async () => {

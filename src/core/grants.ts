@@ -27,8 +27,10 @@ export function tokenGrants(ports: {
       const mount = p.mount
       if (!grant || !mount) throw new Error('no grant')
       if (grant.params.policies.includes('root')) throw invalid('auth methods cannot create root tokens')
-      const entity = grant.alias && (await identity.entityForLogin(tx, p.namespace, mount, grant.alias, p.now))
-      if (entity?.disabled) throw denied()
+      const known = grant.alias && (await identity.entityForLogin(tx, p.namespace, mount, grant.alias, p.now))
+      if (known?.disabled) throw denied()
+      const groups = { mountAccessor: mount.record.accessor, names: grant.groupAliases ?? [] }
+      const entity = known && (await identity.refreshGroups(tx, known, groups))
       const made = await tokens.createFromGrant(tx, {
         grant,
         mount: mount.facts,

@@ -160,7 +160,7 @@ export function requestPipeline(ports: PipelinePorts): Pipeline {
         await ports.storage.update((tx) => ports.endToken(tx, spent, p.now), p.committed)
       }
     }
-    const text = outcome.error?.errors.join('; ') ?? ''
+    const text = outcome.error?.errors.join('; ') ?? outcome.reply?.refused ?? ''
     const entries = [auditAnswer(p, outcome.reply, outcome.envelope, text)]
     // A pure read and a refusal have had no effect yet: both entries travel together.
     if (!p.requestAudited) entries.unshift(auditQuestion(p, text))

@@ -95,10 +95,13 @@ export const callerWithout = (token: string | undefined, root: Namespace): Calle
 })
 
 const noHeaders: RequestFacts['headers'] = {}
+/** What core's own engines see besides: clients of the OpenID provider say who they are there. */
+const coreHeaders: readonly string[] = ['authorization']
 
 /** Headers that the mount lets through. */
 function passedHeaders(p: Progress): RequestFacts['headers'] {
-  const names = p.mount?.record.config.passthrough_request_headers
+  const core = p.mount?.engine.scope === 'core'
+  const names = p.mount?.record.config.passthrough_request_headers ?? (core ? coreHeaders : undefined)
   if (!names || names.length === 0) return noHeaders
   return Object.fromEntries(names.map((name) => [name.toLowerCase(), p.request.headers[name.toLowerCase()]]))
 }

@@ -5,8 +5,9 @@ import { LruMap } from '../lib/lru.ts'
 import type { Caller } from '../sdk/context.ts'
 import type { Reader, Soon } from '../storage/storage.ts'
 import type { EntityRecord } from './identity/entities.ts'
+import type { Brought, FoundEntity } from './identity/store.ts'
 import type { Policies, PolicyNames } from './policies.ts'
-import type { Acl, TemplateIdentity } from './policy/acl.ts'
+import type { Acl } from './policy/acl.ts'
 import { isAlive } from './tokens/find.ts'
 import type { FoundToken, TokenRecord } from './tokens/record.ts'
 import type { Namespace, Topology } from './topology.ts'
@@ -30,15 +31,10 @@ export interface Session {
 export interface SessionPorts {
   readonly policies: Policies
   findToken(tx: Reader, token: string, topology: Topology, now: number): Promise<FoundToken | undefined>
-  /** The entity with the key and version it was read at (version 0 and no record: it is gone). */
-  findEntity(
-    tx: Reader,
-    namespaceUuid: string,
-    id: string,
-  ): Promise<{ key: string; version: number; entity: EntityRecord | undefined }>
-  /** Policies an entity brings (its own and those of its groups), by namespace. */
-  entityPolicies(tx: Reader, entity: EntityRecord): Promise<readonly string[]>
-  templateIdentity(tx: Reader, entity: EntityRecord): Promise<TemplateIdentity>
+  /** The entity a token names, with the facts it was read from. */
+  findEntity(tx: Reader, namespaceUuid: string, id: string): Promise<FoundEntity>
+  /** Policies (its own and those of its groups) and names an entity brings, with the facts they were read from. */
+  entityBrings(tx: Reader, entity: EntityRecord, namespacePath: string): Promise<Brought>
 }
 
 export interface Sessions {
@@ -69,19 +65,25 @@ export function sessionCache(ports: SessionPorts): Sessions {
     let entityTag = ''
     if (record.entityId !== '') {
       const read = await ports.findEntity(tx, record.entityNamespaceUuid, record.entityId)
-      facts.push({ key: read.key, version: read.version })
+      facts.push(...read.facts)
       if (!read.entity || read.entity.disabled) return undefined
       entity = read.entity
-      entityTag = `${entity.id}@${read.version}`
+      entityTag = `${entity.id}@${read.facts.map(({ version }) => version)}`
     }
-    const identityPolicies = entity ? await ports.entityPolicies(tx, entity) : []
-    const names = [...new Set([...record.policies, ...identityPolicies])]
-    const sets: PolicyNames[] = [setOf(namespace, record.policies)]
     // An entity inherited from a parent's namespace brings the policies of that namespace.
     const home = topology.namespacesByUuid.get(record.entityNamespaceUuid)
+    // An access token of the OpenID provider has nothing of what its entity may.
+    const bringer = record.access ? undefined : entity
+    const brought = bringer && (await ports.entityBrings(tx, bringer, home?.record.path ?? ''))
+    for (const fact of brought?.facts ?? []) {
+      facts.push(fact)
+      entityTag += `+${fact.version}`
+    }
+    const identityPolicies = brought?.policies ?? []
+    const names = [...new Set([...record.policies, ...identityPolicies])]
+    const sets: PolicyNames[] = [setOf(namespace, record.policies)]
     if (home && identityPolicies.length > 0) sets.push(setOf(home, identityPolicies))
-    const identity = entity ? await ports.templateIdentity(tx, entity) : undefined
-    const acl = await ports.policies.acl(tx, sets, identity, entityTag)
+    const acl = await ports.policies.acl(tx, sets, brought?.template, entityTag)
     const tokenType = record.type === 'batch' ? 'batch' : 'service'
     const metadata = record.meta ?? {}
     return {
@@ -99,7 +101,7 @@ export function sessionCache(ports: SessionPorts): Sessions {
         tokenKey: record.type === 'batch' ? '' : record.key,
         accessor: record.accessor,
         displayName: record.displayName,
-        entityId: record.entityId,
+        entityId: entity?.id ?? '',
         policies: record.policies,
         metadata,
         tokenType,
@@ -117,7 +119,7 @@ export function sessionCache(ports: SessionPorts): Sessions {
         externalNamespacePolicies: {},
         noDefaultPolicy: record.noDefaultPolicy,
         metadata: record.meta,
-        entityId: record.entityId,
+        entityId: entity?.id ?? '',
         tokenType,
         tokenTtlSeconds: record.creationTtlSeconds,
         tokenIssueTime: new Date(record.createdTime).toISOString(),

@@ -26,11 +26,16 @@ export interface MountHooks {
   retuned?(context: WriteContext, before: Readonly<Record<string, string>>): void | Promise<void>
 }
 
+/** What a renewal gives: parameters as the role has them now, and the groups as the method sees them now (absent: as they were). */
+export interface RenewedGrant extends TokenParams {
+  readonly groupAliases?: readonly string[]
+}
+
 /** What a token's renewal asks the auth method that granted it: parameters as the role has them now. Throws `invalid` to refuse. */
 export type RenewGrant = (
   granted: { readonly internal: Readonly<Record<string, unknown>>; readonly policies: readonly string[] },
   context: ReadContext,
-) => TokenParams | Promise<TokenParams>
+) => RenewedGrant | Promise<RenewedGrant>
 
 /** Work whose time has come, as it was noted. */
 export interface DueWork {

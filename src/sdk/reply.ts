@@ -19,6 +19,7 @@ export interface TokenParams {
 export interface Grant {
   readonly displayName: string
   readonly alias: { readonly name: string; readonly metadata?: Readonly<Record<string, string>> } | undefined
+  /** Names of the groups the method says it is in: each login makes it a member of the external groups with these aliases, and of no others of the mount. */
   readonly groupAliases?: readonly string[]
   readonly metadata: Readonly<Record<string, string>>
   readonly params: TokenParams
@@ -80,6 +81,8 @@ export interface Reply {
   /** Instead of an envelope: what comes. */
   readonly stream?: StreamReply
   readonly headers?: Readonly<Record<string, string>>
+  /** Why the answer is a no although what was written stands (OAuth has errors of its own): for the audit log. Holds no secret. */
+  readonly refused?: string
   /** The answer of an unwrap: the very envelope that was wrapped. */
   readonly unwrapped?: JsonText
   /** Says that the answer is a list (audit may elide it). */

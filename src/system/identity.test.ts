@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { identityStore } from '../core/identity/store.ts'
+import { tokenStore } from '../core/tokens/store.ts'
 import { testTopology } from '../core/tokens/testing.ts'
 import { ApiError } from '../sdk/errors.ts'
 import { mountForTest } from '../sdk/testing.ts'
@@ -13,7 +14,12 @@ async function world() {
     { uuid: 'm2', path: 'auth/ldap/' },
     { uuid: 'm3', path: 'auth/up/', namespace: 'team/' },
   ])
-  const engine = identityEngine({ identity: identityStore(), topology: async () => topology })
+  const engine = identityEngine({
+    identity: identityStore(),
+    tokens: tokenStore({ now: Date.now }),
+    topology: async () => topology,
+    apiAddress: '',
+  })
   const identity = await mountForTest(engine, memoryStorage(), { now: () => 1_700_000_000_000 })
   const data = (reply: unknown): Record<string, unknown> =>
     ((reply as { data?: Record<string, unknown> } | undefined)?.data ?? {}) as Record<string, unknown>

@@ -1,5 +1,5 @@
-// The `identity/` engine: entities and their aliases by API. Names compare without case; all of it stays within one namespace.
-import { checkMetadata, checkName } from '../core/identity/check.ts'
+// The `identity/` engine: all its operations in one list, and those on entities. Names compare without case; all of it stays within one namespace.
+import { checkMetadata, checkName, checkPolicies } from '../core/identity/check.ts'
 import { type AliasRecord, type EntityRecord, entityPolicyNames } from '../core/identity/entities.ts'
 import type { Topology } from '../core/topology.ts'
 import {
@@ -18,7 +18,15 @@ import {
   type WriteContext,
 } from '../sdk/index.ts'
 import { aliasOperations } from './identity-aliases.ts'
-import { entityData, entityOutput, here, type IdentityPorts, keysOutput, mountOf } from './identity-show.ts'
+import { groupAliasOperations } from './identity-group-aliases.ts'
+import { groupOperations } from './identity-groups.ts'
+import { lookupOperations } from './identity-lookup.ts'
+import { mergeOperation } from './identity-merge.ts'
+import { entityOutput, here, type IdentityPorts, keysOutput, mountOf, showEntity } from './identity-show.ts'
+import { type OidcPorts, oidcOperations } from './oidc/index.ts'
+
+/** Entities deleted in one request, which is one transaction. */
+const batchMax = 10_000
 
 const entityFields = {
   name: str('Name of the entity; without one a name is made up.'),
@@ -36,18 +44,27 @@ interface EntityInput {
 }
 
 /** Makes the engine over its ports. */
-export function identityEngine(ports: IdentityPorts): Engine {
+export function identityEngine(ports: OidcPorts): Engine {
   return engine({
     type: 'identity',
     kind: 'secret',
     summary: 'Who somebody is, whatever the way they log in.',
     scope: 'core',
     singleton: true,
-    operations: [...entityOperations(ports), ...aliasOperations(ports), lookupOperation(ports)],
+    operations: [
+      ...entityOperations(ports),
+      ...aliasOperations(ports),
+      ...groupOperations(ports),
+      ...groupAliasOperations(ports),
+      ...lookupOperations(ports),
+      mergeOperation(ports),
+      ...oidcOperations(ports),
+    ],
   })
 }
 
-function entityOperations({ identity, topology }: IdentityPorts): Operation[] {
+function entityOperations(ports: IdentityPorts): Operation[] {
+  const { identity, topology } = ports
   /** Finds which entity a write is about: by id, else by name; undefined: a new one. */
   const target = async ({ id, name }: EntityInput, context: ReadContext): Promise<EntityRecord | undefined> => {
     const byId = id ? await identity.get(context.tx, here(context), id) : undefined
@@ -63,7 +80,7 @@ function entityOperations({ identity, topology }: IdentityPorts): Operation[] {
     const before = await target(input, context)
     const base = before ?? (await identity.draft(context.tx, context.mount.namespace, input.name ?? '', context.now))
     const policies = input.policies ? entityPolicyNames(input.policies) : base.policies
-    if (policies.includes('root')) throw invalid('policies cannot contain root')
+    checkPolicies(policies)
     const after: EntityRecord = {
       ...base,
       name: input.name || base.name,
@@ -76,8 +93,7 @@ function entityOperations({ identity, topology }: IdentityPorts): Operation[] {
     return before ? undefined : { data: { id: after.id, name: after.name, aliases: null } }
   }
 
-  const show = async (entity: EntityRecord | undefined, context: ReadContext): Promise<Reply | undefined> =>
-    entity && { data: entityData(entity, await topology(context.tx)) }
+  const show = (entity: EntityRecord | undefined, context: ReadContext) => showEntity(ports, entity, context)
 
   const remove = (entity: EntityRecord | undefined, context: WriteContext): undefined => {
     if (entity) identity.delete(context.tx, entity)
@@ -158,43 +174,10 @@ function entityOperations({ identity, topology }: IdentityPorts): Operation[] {
       input: { entity_ids: list('Ids of the entities.').default([]) },
       async run({ entity_ids }, context) {
         if (entity_ids.length === 0) throw invalid('missing entity ids to delete')
+        if (entity_ids.length > batchMax) throw invalid(`entity_ids cannot hold more than ${batchMax} ids`)
         for (const id of new Set(entity_ids)) remove(await identity.get(context.tx, here(context), id), context)
         return undefined
       },
     }),
   ]
-}
-
-function lookupOperation({ identity, topology }: IdentityPorts): Operation {
-  return path('lookup/entity', {}, 'An entity by what is known of it.').compute({
-    summary: 'Look up an entity by id, name, alias id, or alias name and mount accessor.',
-    input: {
-      id: str('Id of the entity.'),
-      name: str('Name of the entity.'),
-      alias_id: str('Id of an alias.'),
-      alias_name: str('Name of an alias; with alias_mount_accessor.'),
-      alias_mount_accessor: str('Accessor of the login method of the alias; with alias_name.'),
-    },
-    output: entityOutput,
-    async run(input, context) {
-      const { id, name, alias_id: aliasId, alias_name: aliasName, alias_mount_accessor: accessor } = input
-      const asked = [id, name, aliasId, aliasName, accessor].filter((value) => value !== undefined).length
-      if (asked === 0) throw invalid('query parameter not supplied')
-      const byFactors = asked === 2 && !!aliasName && !!accessor
-      if (asked > 1 && !byFactors) throw invalid('query parameter conflict; supply one way to look up')
-      if (asked === 1 && (aliasName !== undefined || accessor !== undefined))
-        throw invalid("both 'alias_name' and 'alias_mount_accessor' need to be set")
-      const where = here(context)
-      const entity = byFactors
-        ? await identity.byAlias(context.tx, where, accessor, aliasName)
-        : id
-          ? await identity.get(context.tx, where, id)
-          : name
-            ? await identity.byName(context.tx, where, name)
-            : aliasId
-              ? await identity.byAliasId(context.tx, where, aliasId)
-              : undefined
-      return entity && { data: entityData(entity, await topology(context.tx)) }
-    },
-  })
 }

@@ -60,7 +60,7 @@ export async function identityPolicies(
   tx: Reader,
   record: TokenRecord,
 ): Promise<readonly string[]> {
-  if (record.entityId === '') return []
-  const entity = await identity.get(tx, record.entityNamespaceUuid, record.entityId)
+  if (record.entityId === '' || record.access) return []
+  const { entity } = await identity.find(tx, record.entityNamespaceUuid, record.entityId)
   return entity ? await identity.policiesOf(tx, entity) : []
 }

@@ -2,6 +2,7 @@
 import { type FoundToken, type TokenRecord, tokenRoles } from '../core/tokens/record.ts'
 import { authBlock } from '../core/tokens/show.ts'
 import { checkRenewable, type RenewalTerms, renewToken } from '../core/tokens/use.ts'
+import type { Mount } from '../core/topology.ts'
 import { invalid, mountPrefix, type Operation, path, type Reply, type WriteContext } from '../sdk/index.ts'
 import { ScopedTransaction } from '../storage/scoped.ts'
 import type { Reader } from '../storage/storage.ts'
@@ -27,6 +28,11 @@ export function renewOperations(ports: TokenPorts): Operation[] {
     return { ...none, periodSeconds: role.periodSeconds, explicitMaxTtlSeconds: role.explicitMaxTtlSeconds }
   }
 
+  const refreshGroups = async (record: TokenRecord, mount: Mount, names: readonly string[], { tx }: WriteContext) => {
+    const { entity } = await ports.identity.find(tx, record.entityNamespaceUuid, record.entityId)
+    if (entity) await ports.identity.refreshGroups(tx, entity, { mountAccessor: mount.record.accessor, names })
+  }
+
   /** Terms of a login's token, as its method has them now, and the limits of the mount. */
   const loginTerms = async (record: TokenRecord, context: WriteContext) => {
     const mount = (await ports.topology(context.tx)).mountsByUuid.get(record.mountUuid)
@@ -34,6 +40,7 @@ export function renewOperations(ports: TokenPorts): Operation[] {
     const tx = new ScopedTransaction(context.tx, mountPrefix(mount.facts))
     const granted = { internal: record.internal ?? {}, policies: record.policies }
     const params = await mount.engine.renew(granted, { ...context, tx, mount: mount.facts })
+    if (params.groupAliases) await refreshGroups(record, mount, params.groupAliases, context)
     const { ttlSeconds, maxTtlSeconds, periodSeconds } = params
     return {
       limits: mount.facts,

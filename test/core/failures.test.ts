@@ -177,3 +177,53 @@ test('every answer has its request and its response in the log, refusals too', a
     rmSync(folder, { recursive: true, force: true })
   }
 })
+
+test('a membership stands at the group and at the member, or at neither', async () => {
+  let entity = ''
+  await atEveryCall(
+    (core, n) => core.call('write', 'identity/group', { name: `g${n}`, policies: ['p'], member_entity_ids: [entity] }),
+    async (core, n, status) => {
+      const { body } = await core.call('read', `identity/group/name/g${n}`)
+      const { group_ids: groups } = (await core.call('read', `identity/entity/id/${entity}`)).body['data']
+      const id = body['data']?.id
+      if (status < 300) assert.ok(groups.includes(id), `call ${n}`)
+      assert.equal(groups.includes(id), body['data']?.member_entity_ids?.includes(entity) ?? false, `call ${n}`)
+    },
+    async (core) => {
+      entity = (await core.call('write', 'identity/entity', { name: 'e' })).body['data'].id
+    },
+  )
+})
+
+test('an authorization code gives tokens once, whatever fails', async () => {
+  const storage = faultyStorage(memoryStorage())
+  const core = await startInside(storage)
+  await core.call('write', 'sys/auth/up', { type: 'userpass' })
+  await core.call('write', 'auth/up/users/ann', { password: 'pw' })
+  const login = await core.call('write', 'auth/up/login/ann', { password: 'pw' }, { token: '' })
+  const redirect = { redirect_uri: 'https://app.example.com/cb' }
+  const client = { client_type: 'public', redirect_uris: redirect.redirect_uri, assignments: 'allow_all' }
+  await core.call('write', 'identity/oidc/client/app', client)
+  const { client_id } = (await core.call('read', 'identity/oidc/client/app')).body['data']
+  const verifier = 'v'.repeat(43)
+  const provider = 'identity/oidc/provider/default'
+  let struck = 0
+  for (let n = 1; n < 100; n++) {
+    const asked = { ...redirect, client_id, response_type: 'code', scope: 'openid', code_challenge: verifier }
+    const made = await core.call('write', `${provider}/authorize`, asked, { token: login.body['auth'].client_token })
+    const { code } = made.body as { code: string }
+    const body = { ...redirect, client_id, code, grant_type: 'authorization_code', code_verifier: verifier }
+    const exchange = () => core.call('write', `${provider}/token`, body, { token: '' })
+    storage.reset(n)
+    const first = await exchange()
+    const calls = storage.calls()
+    storage.reset()
+    const statuses = [first.status, (await exchange()).status, (await exchange()).status]
+    assert.ok(statuses.filter((status) => status === 200).length <= 1, `call ${n}: ${statuses}`)
+    assert.equal(statuses[2], 400, `call ${n}: ${statuses}`)
+    if (calls < n) break
+    struck++
+  }
+  assert.ok(struck >= 3, `${struck} calls`)
+  await core.assembly.close()
+})

@@ -100,6 +100,7 @@ before(async () => {
   await plantKeys(init.body.recovery_keys)
   await plantTokens()
   await plantSecretIds()
+  await plantSignIns()
   await plantNamespaces()
   await plantWrapped()
   await plantMistakes()
@@ -245,6 +246,49 @@ async function plantSecretIds(): Promise<void> {
   await bad('POST', 'auth/approle/login', login(plant('wrong secret id')), noToken)
   await bad('POST', 'auth/approle/login', login({ in: plant('secret id of the wrong type') }), noToken)
   await good('DELETE', `${at}/secret-id/destroy?secret_id=${own}`)
+}
+
+async function plantSignIns(): Promise<void> {
+  const password = plant('password of eve')
+  await good('POST', 'auth/userpass/users/eve', { password, policies: 'all' })
+  const login = await good('POST', 'auth/userpass/login/eve', { password }, { 'x-vault-token': '' })
+  const eve = { 'x-vault-token': keep('token of eve', login.body.auth.client_token) }
+  await good('POST', 'identity/oidc/role/r', { key: 'default' })
+  const jwt = keep('identity token', (await good('GET', 'identity/oidc/token/r', undefined, eve)).body.data.token)
+  await good('POST', 'identity/oidc/introspect', { token: jwt })
+  await good('POST', 'identity/oidc/introspect', { token: plant('identity token that is none') })
+  const redirect = 'https://app.example.com/cb'
+  await good('POST', 'identity/oidc/client/app', { redirect_uris: redirect, assignments: 'allow_all' })
+  const { client_id: id, client_secret: secret } = (await good('GET', 'identity/oidc/client/app')).body.data
+  keep('client secret', secret)
+  const provider = 'identity/oidc/provider/default'
+  const asked = { client_id: id, redirect_uri: redirect, response_type: 'code', scope: 'openid' }
+  const newCode = async () =>
+    keep('authorization code', (await good('POST', `${provider}/authorize`, asked, eve)).body.code)
+  const query = new URLSearchParams({ ...asked, state: plant('state of an authorization') })
+  keep('authorization code', (await good('GET', `${provider}/authorize?${query}`, undefined, eve)).body.code)
+  await bad('POST', `${provider}/authorize`, { ...asked, redirect_uri: `https://x/${plant('redirect address')}` }, eve)
+  const token = (body: object, header: string) =>
+    server.call('POST', `${provider}/token`, body, { 'x-vault-token': '', authorization: header })
+  const basic = (text: string) => `Basic ${Buffer.from(`${id}:${text}`).toString('base64')}`
+  const exchange = { grant_type: 'authorization_code', redirect_uri: redirect }
+  for (const [body, header] of [
+    [{ code: await newCode() }, basic(plant('wrong client secret'))],
+    [{ code: plant('code that is none') }, basic(secret)],
+    [{ code: await newCode(), code_verifier: plant('code verifier') }, basic(secret)],
+    [{ code: await newCode(), client_id: id, client_secret: plant('wrong secret in a body') }, ''],
+    [{ grant_type: plant('grant type') }, basic(secret)],
+  ] as const) {
+    const answer = await token({ ...exchange, ...body }, header)
+    assert.ok(answer.status === 400 || answer.status === 401, String(answer.status))
+    refusals.push({ where: 'token endpoint', text: JSON.stringify(answer.body) })
+  }
+  const made = await token({ ...exchange, code: await newCode() }, basic(secret))
+  const access = keep('access token', made.body.access_token)
+  keep('id token', made.body.id_token)
+  const bearer = (text: string) => ({ 'x-vault-token': '', authorization: `Bearer ${text}` })
+  await good('GET', `${provider}/userinfo`, undefined, bearer(access))
+  await bad('GET', `${provider}/userinfo`, undefined, bearer(plant('access token that is none')))
 }
 
 async function plantNamespaces(): Promise<void> {

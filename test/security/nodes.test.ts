@@ -46,6 +46,40 @@ test('what one writes, mounts and grants, the other serves at once', async () =>
   assert.equal((await one.as(first.rootToken, 'GET', 'new/x')).status, 404)
 })
 
+test('a group that is changed on one holds for the next request on the other', async () => {
+  await one.policy('grouped', 'path "v1/x" { capabilities = ["read"] }')
+  await one.root('POST', 'sys/auth/people', { type: 'userpass' })
+  await one.root('POST', 'auth/people/users/ann', { password: 'pw-ann-1' })
+  const { body } = await one.as('', 'POST', 'auth/people/login/ann', { password: 'pw-ann-1' })
+  const { client_token: token, entity_id: entity } = body.auth
+  await one.root('POST', 'identity/group/name/g', { policies: ['grouped'] })
+  for (let round = 0; round < 10; round++) {
+    const [from, to] = round % 2 ? [one, two] : [two, one]
+    await from.root('POST', 'identity/group/name/g', { member_entity_ids: [entity], policies: ['grouped'] })
+    assert.equal((await to.as(token, 'GET', 'v1/x')).status, 200, `round ${round}`)
+    const taken = round < 5 ? { member_entity_ids: [] } : { policies: [] }
+    await to.root('POST', 'identity/group/name/g', taken)
+    assert.equal((await from.as(token, 'GET', 'v1/x')).status, 403, `round ${round}`)
+  }
+})
+
+test('an authorization code is good once on both together', async () => {
+  await one.root('POST', 'sys/auth/apps', { type: 'userpass' })
+  await one.root('POST', 'auth/apps/users/ann', { password: 'pw-ann-1' })
+  const { body } = await one.as('', 'POST', 'auth/apps/login/ann', { password: 'pw-ann-1' })
+  const redirect = 'https://app.example.com/cb'
+  await two.root('POST', 'identity/oidc/client/app', { redirect_uris: redirect, assignments: 'allow_all' })
+  const { client_id, client_secret } = (await one.root('GET', 'identity/oidc/client/app')).body.data
+  const provider = 'identity/oidc/provider/default'
+  for (let round = 0; round < 5; round++) {
+    const asked = { client_id, redirect_uri: redirect, response_type: 'code', scope: 'openid' }
+    const { code } = (await one.as(body.auth.client_token, 'POST', `${provider}/authorize`, asked)).body
+    const exchange = { grant_type: 'authorization_code', redirect_uri: redirect, code, client_id, client_secret }
+    const answers = await both(8, (w) => w.as('', 'POST', `${provider}/token`, exchange))
+    assert.deepEqual([count(answers, 200), count(answers, 400)], [1, 7], `round ${round}`)
+  }
+})
+
 test('a token with seven uses has seven on both together', async () => {
   const token = await one.token(['reader'], { num_uses: 7 })
   const answers = await both(many, (w) => w.as(token, 'GET', 'v1/x'))

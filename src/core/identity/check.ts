@@ -1,7 +1,10 @@
 // Limits on what clients may put into identities, so that records and keys stay small. Source: OpenBao's identity store.
 import { invalid } from '../../sdk/errors.ts'
+import { unassignable } from '../tokens/names.ts'
 
-const nameMax = 1024
+/** Characters a name may have. */
+export const nameMax = 1024
+const policiesMax = 1_000
 const metadataPairsMax = 64
 const metadataKeyMax = 128
 const metadataValueMax = 512
@@ -10,6 +13,15 @@ const metadataValueMax = 512
 export function checkName(field: string, name: string): void {
   if (name.length > nameMax) throw invalid(`${field} is longer than ${nameMax} characters`)
   if (!name.isWellFormed() || /\p{Cc}/u.test(name)) throw invalid(`${field} has characters that a name cannot have`)
+}
+
+/** Refuses policies that cannot be, or more of them than a session should have to read. */
+export function checkPolicies(names: readonly string[]): void {
+  for (const name of ['root', ...unassignable])
+    if (names.includes(name)) throw invalid(`policies cannot contain ${name}`)
+  if (names.length > policiesMax) throw invalid(`policies cannot contain more than ${policiesMax} names`)
+  if (names.some((name) => name.length > nameMax))
+    throw invalid(`policies: a name is longer than ${nameMax} characters`)
 }
 
 /** Refuses metadata over the limits, or under reserved keys. */

@@ -33,6 +33,8 @@ export interface EntityRecord {
   readonly createdTime: number
   readonly updatedTime: number
   readonly mergedIds: readonly string[]
+  /** Groups it is a member of, sorted; some may be gone. Its tokens hang on them through this record. */
+  readonly groupIds?: readonly string[]
 }
 
 const root = (namespaceUuid: string): string => `ns/${namespaceUuid}/identity/`
@@ -44,6 +46,9 @@ export const entityNames = (namespaceUuid: string) => collection<string>(`${root
 export const entityAliases = (namespaceUuid: string) => collection<string>(`${root(namespaceUuid)}alias/`)
 /** From alias ids to entity ids. */
 export const entityAliasIds = (namespaceUuid: string) => collection<string>(`${root(namespaceUuid)}alias-id/`)
+
+/** From ids of entities that were merged to the one that took them over: their tokens go on under it. */
+export const mergedEntities = (namespaceUuid: string) => collection<string>(`${root(namespaceUuid)}merged/`)
 
 /** How a name stands in an index: names are the same whatever their case. */
 export const nameKey = (name: string): string => name.toLowerCase()

@@ -1,10 +1,13 @@
 // The identity store: finds, makes and changes entities and their aliases, over a transaction the caller opened. It holds nothing itself.
-import { randomBytes, randomUUID } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import type { RandomBytes } from '../../lib/random.ts'
 import type { MountFacts, NamespaceFacts } from '../../sdk/context.ts'
 import { invalid } from '../../sdk/errors.ts'
+import type { Collection } from '../../storage/collection.ts'
 import type { Reader, Writer } from '../../storage/storage.ts'
 import type { TemplateIdentity } from '../policy/template.ts'
+import { tidyNames } from '../tokens/names.ts'
+import type { Fact } from '../tokens/record.ts'
 import {
   type AliasRecord,
   aliasKey,
@@ -13,8 +16,12 @@ import {
   entityAliasIds,
   entityNames,
   entityRecords,
+  mergedEntities,
   nameKey,
 } from './entities.ts'
+import { type LoginGroups, leaveGroups, refreshExternalGroups } from './group-members.ts'
+import { newIdentityId } from './group-store.ts'
+import { groupsOf, type Membership } from './group-tree.ts'
 
 /** What a login says about who it was. */
 export interface LoginAlias {
@@ -22,14 +29,23 @@ export interface LoginAlias {
   readonly metadata?: Readonly<Record<string, string>>
 }
 
-/** An entity as it was read: `version` is 0 and there is no entity when it is gone. Expect both in a session's transaction. */
+/** An entity as it was read, and the facts it was read from: expect them in a session's transaction. None: it is gone. */
 export interface FoundEntity {
-  readonly key: string
-  readonly version: number
   readonly entity: EntityRecord | undefined
+  readonly facts: readonly Fact[]
+}
+
+/** What an entity brings to a session, and the facts it was read from besides the entity's own record. */
+export interface Brought {
+  /** Lower case, sorted. */
+  readonly policies: readonly string[]
+  /** What identity templates in policies may name. */
+  readonly template: TemplateIdentity
+  readonly facts: readonly Fact[]
 }
 
 export interface Identity {
+  /** The entity behind an id that a token holds: also the one that has taken over a merged one. */
   find(tx: Reader, namespaceUuid: string, id: string): Promise<FoundEntity>
   get(tx: Reader, namespaceUuid: string, id: string): Promise<EntityRecord | undefined>
   byName(tx: Reader, namespaceUuid: string, name: string): Promise<EntityRecord | undefined>
@@ -44,10 +60,12 @@ export interface Identity {
     alias: LoginAlias,
     now: number,
   ): Promise<EntityRecord>
-  /** Policies an entity brings. */
+  /** Recomputes the groups that a login method says somebody is in; gives the entity as it is then. */
+  refreshGroups(tx: Writer, entity: EntityRecord, login: LoginGroups): Promise<EntityRecord>
+  /** Policies an entity brings: its own and those of its groups. */
   policiesOf(tx: Reader, entity: EntityRecord): Promise<readonly string[]>
-  /** What identity templates in policies may name of it. */
-  templateIdentity(tx: Reader, entity: EntityRecord): Promise<TemplateIdentity>
+  /** All that an entity brings to a session. */
+  bringsOf(tx: Reader, entity: EntityRecord, namespacePath: string): Promise<Brought>
   /** A new entity, not stored yet. An empty name is replaced by a made-up one. */
   draft(tx: Reader, namespace: NamespaceFacts, name: string, now: number): Promise<EntityRecord>
   /** An id for an alias in this namespace. */
@@ -63,12 +81,19 @@ const sameMap = (a: Readonly<Record<string, string>> | null, b: Readonly<Record<
   return x.length === y.length && x.every(([key, value]) => b !== null && Object.hasOwn(b, key) && b[key] === value)
 }
 
-const newId = ({ id }: NamespaceFacts): string => randomUUID() + (id === 'root' ? '' : `.${id}`)
+async function readWithFact<T>(tx: Reader, records: Collection<T>, id: string): Promise<{ value?: T; fact: Fact }> {
+  const found = await records.getVersioned(tx, id)
+  const fact = { key: records.key(id), version: found?.version ?? 0 }
+  return found ? { value: found.value, fact } : { fact }
+}
 
 async function find(tx: Reader, namespaceUuid: string, id: string): Promise<FoundEntity> {
-  const records = entityRecords(namespaceUuid)
-  const found = await records.getVersioned(tx, id)
-  return { key: records.key(id), version: found?.version ?? 0, entity: found?.value }
+  const own = await readWithFact(tx, entityRecords(namespaceUuid), id)
+  if (own.value) return { entity: own.value, facts: [own.fact] }
+  const merged = await readWithFact(tx, mergedEntities(namespaceUuid), id)
+  if (merged.value === undefined) return { entity: undefined, facts: [own.fact, merged.fact] }
+  const next = await readWithFact(tx, entityRecords(namespaceUuid), merged.value)
+  return { entity: next.value, facts: [own.fact, merged.fact, next.fact] }
 }
 
 function put(tx: Writer, before: EntityRecord | undefined, after: EntityRecord): void {
@@ -87,7 +112,14 @@ function put(tx: Writer, before: EntityRecord | undefined, after: EntityRecord):
   }
 }
 
-const template = (entity: EntityRecord): TemplateIdentity => ({
+const policiesOf = (entity: EntityRecord, { direct, inherited }: Membership): string[] =>
+  tidyNames([...entity.policies, ...[...direct, ...inherited].flatMap((group) => group.policies)])
+
+const template = (
+  entity: EntityRecord,
+  { direct, inherited }: Membership,
+  namespacePath: string,
+): TemplateIdentity => ({
   entity: {
     id: entity.id,
     name: entity.name,
@@ -100,7 +132,12 @@ const template = (entity: EntityRecord): TemplateIdentity => ({
       customMetadata: customMetadata ?? {},
     })),
   },
-  groups: [],
+  groups: [...direct, ...inherited].map(({ id, name, metadata }) => ({
+    id,
+    name,
+    namespacePath,
+    metadata: metadata ?? {},
+  })),
 })
 
 /** Makes the identity store. */
@@ -109,7 +146,7 @@ export function identityStore(random: RandomBytes = randomBytes): Identity {
     id === undefined || id === '' ? undefined : await entityRecords(namespaceUuid).get(tx, id)
 
   const draft = async (tx: Reader, namespace: NamespaceFacts, name: string, now: number): Promise<EntityRecord> => ({
-    id: newId(namespace),
+    id: newIdentityId(namespace),
     name: name || (await freeName(tx, namespace)),
     namespaceUuid: namespace.uuid,
     metadata: null,
@@ -163,7 +200,7 @@ export function identityStore(random: RandomBytes = randomBytes): Identity {
         ...fresh,
         aliases: [
           {
-            id: newId(namespace),
+            id: newIdentityId(namespace),
             name: alias.name,
             mountAccessor: mount.accessor,
             mountUuid: mount.uuid,
@@ -179,15 +216,25 @@ export function identityStore(random: RandomBytes = randomBytes): Identity {
       put(tx, undefined, entity)
       return entity
     },
-    policiesOf: async (_tx, entity) => entity.policies,
-    templateIdentity: async (_tx, entity) => template(entity),
+    refreshGroups: refreshExternalGroups,
+    policiesOf: async (tx, entity) => policiesOf(entity, await groupsOf(tx, entity)),
+    async bringsOf(tx, entity, namespacePath) {
+      const membership = await groupsOf(tx, entity)
+      return {
+        policies: policiesOf(entity, membership),
+        template: template(entity, membership, namespacePath),
+        facts: membership.facts,
+      }
+    },
     draft,
-    newId,
+    newId: newIdentityId,
     put,
     delete(tx, entity) {
+      leaveGroups(tx, entity)
       put(tx, entity, { ...entity, aliases: [] })
       entityNames(entity.namespaceUuid).delete(tx, nameKey(entity.name))
       entityRecords(entity.namespaceUuid).delete(tx, entity.id)
+      for (const id of entity.mergedIds) mergedEntities(entity.namespaceUuid).delete(tx, id)
     },
   }
 }

@@ -9,6 +9,7 @@ import type { Writer } from '../../storage/storage.ts'
 import { putDue } from '../due.ts'
 import type { TokenKeys } from './keys.ts'
 import {
+  type AccessFacts,
   dueKinds,
   placeId,
   type TokenRecord,
@@ -49,6 +50,7 @@ export interface TokenSpec {
   readonly boundCidrs?: readonly string[]
   readonly mountUuid?: string
   readonly internal?: Readonly<Record<string, unknown>>
+  readonly access?: AccessFacts
   readonly wrapping?: WrappingFacts
 }
 
@@ -93,6 +95,7 @@ function draft(spec: TokenSpec): Omit<TokenRecord, 'key' | 'accessor'> {
     mountUuid: spec.mountUuid ?? '',
     lastRenewalTime: 0,
     ...(spec.internal && !batch ? { internal: spec.internal } : {}),
+    ...(spec.access ? { access: spec.access } : {}),
     ...(spec.wrapping ? { wrapping: spec.wrapping } : {}),
   }
 }

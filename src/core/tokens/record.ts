@@ -53,10 +53,19 @@ export interface TokenRecord {
   readonly lastRenewalTime: number
   /** What the login method wants to know again at renewal; never shown. */
   readonly internal?: Readonly<Record<string, unknown>>
+  /** Set on access tokens of an OpenID provider: they open its userinfo endpoint and nothing that their entity may. */
+  readonly access?: AccessFacts
   /** Set on wrapping tokens. */
   readonly wrapping?: WrappingFacts
   /** The token is gone and left its children as orphans; some of them still name it. A job frees them, then takes this away. */
   readonly left?: true
+}
+
+/** What an access token of an OpenID provider was given for. */
+export interface AccessFacts {
+  readonly provider: string
+  readonly clientId: string
+  readonly scopes: readonly string[]
 }
 
 /** What a wrapping token is for. */
