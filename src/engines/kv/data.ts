@@ -14,6 +14,7 @@ import {
   rowOf,
   type SecretRecord,
   secrets,
+  textInsideFormat,
   versionFacts,
   versionId,
   versionTexts,
@@ -69,11 +70,11 @@ function putVersion(
   secret: SecretRecord,
   config: ConfigRecord,
   text: JsonText,
-  { tx, now }: WriteContext,
+  { tx, now, storageFormat }: WriteContext,
 ): Reply {
   const row = [now, deletionMsOf(now, config, secret), 0] as const
   const next = withVersion(secret, row, config.maxVersions)
-  putNewVersion(tx, path, next.secret, text)
+  putNewVersion(tx, path, next.secret, { text, apart: storageFormat < textInsideFormat })
   for (const version of next.dropped) versionTexts.delete(tx, versionId(path, version))
   return { data: versionFacts(next.secret, next.secret.current, row) }
 }

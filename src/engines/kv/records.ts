@@ -93,12 +93,21 @@ export async function readText(tx: Reader, path: string, secret: SecretRecord, v
   return text
 }
 
+/** The storage format from which on every version of Coffer that serves the store knows data inside of records. */
+export const textInsideFormat = 2
+
+/** Data of a new version; `apart` keeps it out of the record whatever its length. */
+export interface NewText {
+  readonly text: JsonText
+  readonly apart: boolean
+}
+
 /** Writes a secret whose current version is new: the data of the one before moves out of the record, the new one's in if it is short. */
-export function putNewVersion(tx: Writer, path: string, secret: SecretRecord, text: JsonText): void {
+export function putNewVersion(tx: Writer, path: string, secret: SecretRecord, { text, apart }: NewText): void {
   const { text: before, ...record } = secret
   const previous = secret.current - 1
   if (before && rowOf(secret, previous)) versionTexts.put(tx, versionId(path, previous), before)
-  const short = text.text.length <= textLengthMax
+  const short = !apart && text.text.length <= textLengthMax
   if (!short) versionTexts.put(tx, versionId(path, secret.current), text)
   secrets.put(tx, path, short ? { ...record, text } : record)
 }

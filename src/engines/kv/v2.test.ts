@@ -198,6 +198,22 @@ test('the data of a destroyed current version is nowhere in the store; what foll
   for (const text of ['first-canary', 'third']) assert.equal(await holds(text), false)
 })
 
+test('until the format is finalized data lies apart, as former versions read it; later writes go on from there', async () => {
+  const storage = memoryStorage()
+  const keys = () =>
+    storage.view(async (tx) => (await tx.scan('')).map((key) => key.replace(/^.*?\/data\/[^/]+\//, '')))
+  const before = await mountForTest(kv, storage, { options: { version: '2' }, storageFormat: 1 })
+  for (const v of [1, 2]) await before.write('data/a', { data: { v } })
+  assert.deepEqual((await keys()).sort(), ['meta/a', 'version/a/1', 'version/a/2'])
+  const mount = await mountForTest(kv, storage, { options: { version: '2' } })
+  assert.deepEqual(dataOf(await mount.read('data/a')).data, { v: 2 })
+  await mount.write('data/a', { data: { v: 3 } })
+  assert.deepEqual((await keys()).sort(), ['meta/a', 'version/a/1', 'version/a/2'])
+  for (const v of [1, 2, 3]) assert.deepEqual(dataOf(await mount.read('data/a', { version: String(v) })).data, { v })
+  await mount.write('destroy/a', { versions: [2, 3] })
+  assert.deepEqual((await keys()).sort(), ['meta/a', 'version/a/1'])
+})
+
 test('long data and short data follow each other in every order', async () => {
   const { mount } = await mounted()
   const long = (n: number) => ({ v: `${n}${'é\n'.repeat(20_000)}` })
