@@ -37,6 +37,8 @@ export interface HarnessOptions {
   readonly maxLeaseTtlSeconds?: number
   /** Default: the newest. */
   readonly storageFormat?: number
+  /** Of a mount that was there before over the same storage. Default: a new one. */
+  readonly uuid?: string
 }
 
 /** Due work of the one mount, beside its data, by time, kind and id. */
@@ -51,7 +53,7 @@ const dueOf = (tx: Writer): Due => ({
 export async function mountForTest(engine: Engine, storage: Storage, settings: HarnessOptions = {}): Promise<Harness> {
   let options = engine.hooks.options?.(settings.options ?? {}) ?? settings.options ?? {}
   const facts = {
-    uuid: crypto.randomUUID(),
+    uuid: settings.uuid ?? crypto.randomUUID(),
     path: engine.kind === 'auth' ? `auth/${engine.type}/` : `${engine.type}/`,
     type: engine.type,
     kind: engine.kind,

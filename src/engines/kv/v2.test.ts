@@ -202,10 +202,11 @@ test('until the format is finalized data lies apart, as former versions read it;
   const storage = memoryStorage()
   const keys = () =>
     storage.view(async (tx) => (await tx.scan('')).map((key) => key.replace(/^.*?\/data\/[^/]+\//, '')))
-  const before = await mountForTest(kv, storage, { options: { version: '2' }, storageFormat: 1 })
+  const settings = { options: { version: '2' }, uuid: 'one' }
+  const before = await mountForTest(kv, storage, { ...settings, storageFormat: 1 })
   for (const v of [1, 2]) await before.write('data/a', { data: { v } })
   assert.deepEqual((await keys()).sort(), ['meta/a', 'version/a/1', 'version/a/2'])
-  const mount = await mountForTest(kv, storage, { options: { version: '2' } })
+  const mount = await mountForTest(kv, storage, settings)
   assert.deepEqual(dataOf(await mount.read('data/a')).data, { v: 2 })
   await mount.write('data/a', { data: { v: 3 } })
   assert.deepEqual((await keys()).sort(), ['meta/a', 'version/a/1', 'version/a/2'])
