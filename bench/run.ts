@@ -4,7 +4,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
-import { freePort, startDurable } from '../test/process.ts'
+import { freePort, newFolder, startDurable } from '../test/process.ts'
 import { applyLoad, type Figures, hasWrk } from './load.ts'
 import { benchToken, client, endRun, judge, middle, pinTo, rounds, seconds, show, showMachine } from './report.ts'
 import { enable, fill, secret, type Workload } from './workload.ts'
@@ -40,7 +40,6 @@ const bare = spawn(
 )
 const started = performance.now()
 const extra = (folder: string) => `audit "file" "bench" {\n  options { file_path = "${folder}/audit.log" }\n}\n`
-const { newFolder } = await import('../test/process.ts')
 const folder = newFolder()
 const server = await startDurable({ folder, extra: extra(folder), command: pin })
 const firstStartMs = performance.now() - started

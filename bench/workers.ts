@@ -6,12 +6,10 @@ import os from 'node:os'
 import { newFolder, type ServerProcess, startDurable } from '../test/process.ts'
 import { allServe, pidsOf } from '../test/workers/pool.ts'
 import { applyLoad } from './load.ts'
-import type { Call } from './workload.ts'
+import { client, endRun, judge, median, rounds, seconds } from './report.ts'
 import { kv2Read } from './workloads/kv2-read.ts'
 import { kv2Write } from './workloads/kv2-write.ts'
 
-const seconds = Number(process.env['BENCH_SECONDS'] ?? 5)
-const rounds = Number(process.env['BENCH_ROUNDS'] ?? 3)
 const target = 0.9
 const ticksPerSecond = 100
 
@@ -30,8 +28,6 @@ interface Figures {
   readonly p99: number
   readonly errors: number
 }
-const median = (list: readonly number[]): number =>
-  [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)] as number
 const middle = (list: readonly Figures[]): Figures => ({
   perSecond: median(list.map((one) => one.perSecond)),
   perCpuSecond: median(list.map((one) => one.perCpuSecond)),
@@ -47,13 +43,6 @@ async function start(workers: number): Promise<ServerProcess> {
   return server
 }
 
-const callOf =
-  (server: ServerProcess): Call =>
-  async (method, path, body) => {
-    const { status } = await server.call(method, path, body)
-    return { status, body: undefined }
-  }
-
 const show = (name: string, { perSecond, perCpuSecond, p99, errors }: Figures): void =>
   console.log(
     `${name.padEnd(24)}${Math.round(perSecond).toLocaleString('en-US').padStart(9)}/s ${Math.round(perCpuSecond).toLocaleString('en-US').padStart(9)} per CPU second   p99 ${p99.toFixed(1).padStart(6)} ms${errors ? `   ${errors} ERRORS` : ''}`,
@@ -62,13 +51,12 @@ const show = (name: string, { perSecond, perCpuSecond, p99, errors }: Figures): 
 console.log(
   `${os.cpus()[0]?.model}, ${os.cpus().length} cores, load average ${os.loadavg()[0]?.toFixed(1)}; ${rounds} rounds of ${seconds} s in turn, 32 connections`,
 )
-let missed = false
 const servers = [await start(1), await start(2)] as const
 try {
   for (const { name, prepare, load } of [kv2Read, kv2Write]) {
     const figures: [Figures[], Figures[]] = [[], []]
     for (const server of servers) {
-      await prepare(callOf(server))
+      await prepare(client(server.url, server.rootToken))
       await applyLoad(server.url, server.rootToken, load, 2)
     }
     for (let round = 0; round < rounds; round++)
@@ -82,13 +70,12 @@ try {
     show(`${name}, 1 process`, one)
     show(`${name}, 2 workers`, two)
     const share = two.perCpuSecond / one.perCpuSecond
-    const good = share >= target && one.errors + two.errors === 0
-    missed ||= !good
-    console.log(
-      `${good ? '  reached' : '  MISSED '}  two workers give ${(share * 100).toFixed(0)} % of one process per CPU second (at least ${target * 100} %); ${(two.perSecond / one.perSecond).toFixed(2)} times the requests (cores to spare: 1.8)`,
+    judge(
+      `two workers give ${(share * 100).toFixed(0)} % of one process per CPU second (at least ${target * 100} %); ${(two.perSecond / one.perSecond).toFixed(2)} times the requests (cores to spare: 1.8)`,
+      share >= target && one.errors + two.errors === 0,
     )
   }
 } finally {
   for (const server of servers) await server.remove()
 }
-process.exit(missed ? 1 : 0)
+endRun()

@@ -279,7 +279,7 @@ export function assemble(options: AssemblyOptions): Assembly {
         await openAudit()
         await lifecycle.barrier.view((tx) => tables.current(tx))
         jobs.start(jobStorage)
-        clusterName ||= clusterNameOf(facts, (await lifecycle.status()).storeId)
+        clusterName ||= clusterNameOf(facts, storeId)
         traffic.open()
         nodes.setActive(now())
         instruments.postUnseal.since(began)

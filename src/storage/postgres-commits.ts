@@ -1,6 +1,8 @@
 // Commits over PostgreSQL, one round trip each: what is ready goes as a group, in which no commit touches what another one
 // read or wrote, so that each holds or fails by itself. The server checks and applies them under locks.
+
 import { ConnectionLost, failure, readOnly, serverConflict, waitedTooLong } from './postgres-failure.ts'
+import { lanes } from './postgres-lanes.ts'
 import { GroupLocks, type Locks, locksOf } from './postgres-locks.ts'
 import { eachFact, type PostgresTransaction } from './postgres-moment.ts'
 import type { Pool } from './postgres-pool.ts'
@@ -75,17 +77,15 @@ export class PostgresCommits {
   readonly #pool: Pool
   readonly #sql: Sql
   readonly #lockClass: string
-  readonly #lanes: number
+  readonly #schedule: () => void
   #queue: Waiting[] = []
   readonly #underWay = new Footprint()
-  #flying = 0
-  #scheduled = false
 
   constructor(pool: Pool, sql: Sql, options: { readonly lockClass: number; readonly lanes: number }) {
     this.#pool = pool
     this.#sql = sql
     this.#lockClass = String(options.lockClass)
-    this.#lanes = options.lanes
+    this.#schedule = lanes({ most: options.lanes, waiting: () => this.#queue.length > 0, fly: () => this.#fly() })
   }
 
   /** Resolves with the revision when durable, 0 when what was read has changed; rejects with a `StorageError`. */
@@ -99,26 +99,14 @@ export class PostgresCommits {
     })
   }
 
-  #schedule(): void {
-    if (this.#scheduled || this.#flying >= this.#lanes || this.#queue.length === 0) return
-    this.#scheduled = true
-    setImmediate(() => {
-      this.#scheduled = false
-      if (this.#flying < this.#lanes && this.#queue.length > 0) void this.#fly()
-    })
-  }
-
-  async #fly(): Promise<void> {
-    this.#flying++
-    let went = false
+  async #fly(): Promise<boolean> {
     try {
       const connection = await this.#pool.acquire()
       const { group, locks } = this.#take()
       if (group.length === 0) {
         this.#pool.release(connection)
-        return
+        return false
       }
-      went = true
       for (const { tx } of group) this.#underWay.add(tx)
       const calls = (): Call[] => this.#callsFor(group, locks)
       const outcome = await this.#pool.runOn(connection, calls, 'commit').catch((error: unknown) => error)
@@ -127,11 +115,8 @@ export class PostgresCommits {
       else this.#fail(group, outcome)
     } catch (error) {
       this.#refuseLate(error)
-      went = true
-    } finally {
-      this.#flying--
-      if (went) this.#schedule()
     }
+    return true
   }
 
   /** Takes what may go together with what is under way, in the order of arrival; what must wait bars what meets it. */

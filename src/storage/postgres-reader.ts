@@ -1,6 +1,8 @@
 // Reads over PostgreSQL. What is asked for in one tick, by whatever transactions, travels as one query, which is one state;
 // the versions the transactions know are shown to hold in that same state. Nothing is kept from one query to the next.
+
 import { ConnectionLost, failure } from './postgres-failure.ts'
+import { lanes } from './postgres-lanes.ts'
 import { carries, type Extent, eachFact, extentAfter, isProved, type PostgresTransaction } from './postgres-moment.ts'
 import type { Pool } from './postgres-pool.ts'
 import { entriesOf, foldKeys, keysOf, provingParameters, rangeParameters } from './postgres-ranges.ts'
@@ -52,19 +54,17 @@ function anyBroken(tx: PostgresTransaction, broken: ReadonlyMap<string, Readonly
   return found
 }
 
-/** Asks PostgreSQL; `lanes` is how many queries for keys are under way at once. */
+/** Asks PostgreSQL; `most` is how many queries for keys are under way at once. */
 export class PostgresReader {
   readonly #pool: Pool
   readonly #sql: Sql
-  readonly #lanes: number
+  readonly #schedule: () => void
   #queue: Question[] = []
-  #flying = 0
-  #scheduled = false
 
-  constructor(pool: Pool, sql: Sql, lanes: number) {
+  constructor(pool: Pool, sql: Sql, most: number) {
     this.#pool = pool
     this.#sql = sql
-    this.#lanes = lanes
+    this.#schedule = lanes({ most, waiting: () => this.#queue.length > 0, fly: () => this.#fly() })
   }
 
   getMany(tx: PostgresTransaction, keys: readonly string[]): Promise<(Entry | undefined)[]> {
@@ -140,18 +140,7 @@ export class PostgresReader {
     }
   }
 
-  /** Questions of this turn of the event loop go together, and those that come while no lane is free. */
-  #schedule(): void {
-    if (this.#scheduled || this.#flying >= this.#lanes || this.#queue.length === 0) return
-    this.#scheduled = true
-    setImmediate(() => {
-      this.#scheduled = false
-      if (this.#flying < this.#lanes && this.#queue.length > 0) void this.#fly()
-    })
-  }
-
-  async #fly(): Promise<void> {
-    this.#flying++
+  async #fly(): Promise<boolean> {
     let batch: Question[] = []
     try {
       const connection = await this.#pool.acquire()
@@ -160,10 +149,8 @@ export class PostgresReader {
       else await this.#answer(batch, connection)
     } catch (error) {
       this.#fail(batch, error)
-    } finally {
-      this.#flying--
-      this.#schedule()
     }
+    return true
   }
 
   /** Takes the questions for one query. */

@@ -271,7 +271,8 @@ export class Transaction<At extends Moment = Moment> implements Writer {
 
   #noteRange(range: RangeRead): void {
     this.#check()
-    this.ranges = [...this.ranges, range]
+    if (this.ranges === noRanges) this.ranges = []
+    ;(this.ranges as RangeRead[]).push(range)
   }
 
   #check(): void {

@@ -1,12 +1,13 @@
 // The database fails over under whole servers: the primary is killed while clients write through every node, its synchronous standby is
 // promoted, and the nodes find it by themselves. Nothing that was acknowledged may be lost.
+
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
 import { type Cluster, postgresMissing, startCluster } from '../postgres.ts'
 import { type Nodes, type Reply, startNodes } from './nodes.ts'
 
 const skip = postgresMissing()
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
 let primary: Cluster
 let standby: Cluster

@@ -1,7 +1,9 @@
 // The question put to several nodes over one store: do they answer as one would, while they are killed, paused and restarted?
 // COFFER_CLUSTER_SECONDS sets how long (60), COFFER_CLUSTER_SEED repeats the choices of a run.
+
 import assert from 'node:assert/strict'
 import { createReadStream } from 'node:fs'
+import { setTimeout as pause } from 'node:timers/promises'
 import { readPublicKeys } from '../../src/audit/signer.ts'
 import { verifyLog } from '../../src/audit/verify.ts'
 import { randomOf } from '../crash/random.ts'
@@ -10,7 +12,6 @@ import { runWorkloads } from './workloads.ts'
 
 const seconds = Number(process.env['COFFER_CLUSTER_SECONDS'] ?? 60)
 const seed = Number(process.env['COFFER_CLUSTER_SEED'] ?? Date.now() % 1_000_000)
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
 async function prepare(nodes: Nodes): Promise<void> {
   const root = async (method: string, path: string, body: unknown) => {

@@ -1,7 +1,9 @@
 // Several nodes over one store, each with a folder, port and audit file of its own, and the faults they suffer: killed, paused, restarted.
+
 import { mkdirSync, rmSync } from 'node:fs'
 import http from 'node:http'
 import path from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import type { Random } from '../crash/random.ts'
 import { freePort, newFolder, type ServerProcess, startDurable } from '../process.ts'
 import type { Outcome } from './history.ts'
@@ -37,7 +39,6 @@ export interface Nodes {
   remove(): Promise<void>
 }
 
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 const answerMs = 10_000
 
 /** Starts nodes over the store that a stanza names (SQLite in a shared folder without one). */

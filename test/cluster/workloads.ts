@@ -1,5 +1,6 @@
 // Clients that work on all nodes at once and write down what they saw. Each workload is a loop that runs until it is told to stop, then
 // brings what it has under way to an end, and gives the contradictions that the checkers find in its history.
+import { setTimeout as pause } from 'node:timers/promises'
 import { type Random, randomOf } from '../crash/random.ts'
 import {
   checkLimit,
@@ -38,7 +39,6 @@ async function surely(client: Client, name: string, ask: Omit<Ask, 'token'>): Pr
   }
 }
 
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 let made = 0
 const fresh = (name: string): string => `${name}-${++made}`
 

@@ -1,7 +1,7 @@
 // Assignments: which entities and groups may sign in to a client.
 import { invalid, list, listReply, type Operation, path, str } from '../../sdk/index.ts'
 import { here } from '../identity-show.ts'
-import { allowAll, assignmentStore, assignments, checkList, checkOidcName, clients } from './records.ts'
+import { allowAll, assignmentStore, assignments, checkList, checkOidcName, clients, referenced } from './records.ts'
 
 const idsMax = 10_000
 
@@ -52,10 +52,7 @@ export const assignmentOperations: readonly Operation[] = (() => {
         const users = (await clients(here(context)).all(context.tx)).filter(({ value }) =>
           value.assignments.includes(name),
         )
-        if (users.length > 0)
-          throw invalid(
-            `unable to delete assignment "${name}" because it is currently referenced by these clients: ${users.map(({ id }) => id).join(', ')}`,
-          )
+        if (users.length > 0) throw referenced(`assignment "${name}"`, 'clients', users)
         assignments(here(context)).delete(context.tx, name)
         return undefined
       },

@@ -23,10 +23,14 @@ import {
   keyStore,
   type NamedKey,
   oidcRoles,
+  referenced,
   type SigningKey,
 } from './records.ts'
 import { deleteKey, generatePair, putKey, rotated, withPair } from './rotation.ts'
 import { algorithmNames, checkAlgorithm, generateSigningKey } from './signing.ts'
+
+/** Roles or clients that the refusal to delete a key names. */
+const shownMax = 20
 
 const keyFields = {
   rotation_period: duration('How long a pair signs before the next one takes over; 24h at first, a minute at least.'),
@@ -140,15 +144,8 @@ export const keyOperations: readonly Operation[] = (() => {
       async run({ name }, context) {
         if (name === defaultName) throw invalid(`deletion of key "${defaultName}" not allowed`)
         const { roles, apps } = await usersOf(context.tx, here(context), name)
-        const used = (what: string, found: readonly { id: string }[]) =>
-          invalid(
-            `unable to delete key "${name}" because it is currently referenced by these ${what}: ${found
-              .slice(0, 20)
-              .map(({ id }) => id)
-              .join(', ')}`,
-          )
-        if (roles.length > 0) throw used('roles', roles)
-        if (apps.length > 0) throw used('clients', apps)
+        if (roles.length > 0) throw referenced(`key "${name}"`, 'roles', roles.slice(0, shownMax))
+        if (apps.length > 0) throw referenced(`key "${name}"`, 'clients', apps.slice(0, shownMax))
         const key = await keyStore.get(context.tx, here(context), name)
         if (key) deleteKey(context.tx, here(context), key)
         return undefined

@@ -2,6 +2,7 @@
 // namespace and behind the barrier, private keys too.
 import type { JWK } from 'jose'
 import type { TokenStore } from '../../core/tokens/store.ts'
+import type { ApiError } from '../../sdk/errors.ts'
 import { invalid } from '../../sdk/index.ts'
 import { type Collection, collection } from '../../storage/collection.ts'
 import type { Reader } from '../../storage/storage.ts'
@@ -13,6 +14,12 @@ export interface OidcPorts extends IdentityPorts {
   /** Address of this server for others; "" when it is not configured. */
   readonly apiAddress: string
 }
+
+/** Makes the refusal to delete what others name; `users` are told by their ids. */
+export const referenced = (what: string, by: string, users: readonly { readonly id: string }[]): ApiError =>
+  invalid(
+    `unable to delete ${what} because it is currently referenced by these ${by}: ${users.map(({ id }) => id).join(', ')}`,
+  )
 
 /** A key pair that signs. */
 export interface SigningKey {

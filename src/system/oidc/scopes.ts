@@ -2,7 +2,7 @@
 import { invalid, list, listReply, type Operation, path, str } from '../../sdk/index.ts'
 import { here } from '../identity-show.ts'
 import { checkedTemplate } from './claims.ts'
-import { checkOidcName, openidScope, providers, scopes } from './records.ts'
+import { checkOidcName, openidScope, providers, referenced, scopes } from './records.ts'
 
 const descriptionMax = 1_024
 
@@ -44,10 +44,7 @@ export const scopeOperations: readonly Operation[] = (() => {
         const users = (await providers(here(context)).all(context.tx)).filter(({ value }) =>
           value.scopesSupported.includes(name),
         )
-        if (users.length > 0)
-          throw invalid(
-            `unable to delete scope "${name}" because it is currently referenced by these providers: ${users.map(({ id }) => id).join(', ')}`,
-          )
+        if (users.length > 0) throw referenced(`scope "${name}"`, 'providers', users)
         scopes(here(context)).delete(context.tx, name)
         return undefined
       },
